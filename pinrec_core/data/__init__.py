@@ -1,0 +1,1 @@
+"""Training dataset -> batches: memory-light columns, histories, training windows, feed views."""

@@ -1,0 +1,126 @@
+"""Training rows: windows of a user's history with the targets that its hidden columns must predict.
+
+A causal model answers every position of a window at once, so one row carries all targets of a user that fall into it;
+only a target with a context token needs a row of its own. Suffixes: R rows, G targets of the whole set, E engagements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pinrec_core.config import LogConfig
+from pinrec_core.data.batch import Targets, TrainingBatch, slice_windows
+from pinrec_core.data.dataset import Dataset
+from pinrec_core.schemas import NO_ITEM
+
+BUCKET_BATCHES = 32  # rows of this many batches are sorted by length together, which leaves little padding
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """All rows and targets of one training stage; `batches` shuffles and pads them."""
+
+    columns: tuple[np.ndarray, ...]  # item, actions, surface, time over E
+    start_R: np.ndarray  # window = E rows [start, end)
+    end_R: np.ndarray
+    user_R: np.ndarray
+    row_G: np.ndarray  # targets, grouped by row in ascending order
+    column_G: np.ndarray  # history tokens before the target within its window
+    item_G: np.ndarray
+    action_G: np.ndarray
+    surface_G: np.ndarray
+    weight_G: np.ndarray
+    view_G: np.ndarray | None = None  # index into `ignored_VK`, with impression negatives
+    ignored_VK: np.ndarray | None = None  # NO_ITEM-padded shown and ignored items per view
+
+    def __len__(self) -> int:
+        return len(self.start_R)
+
+    def steps(self, batch_size: int) -> int:
+        """Batches in one epoch."""
+        return -(-len(self) // batch_size)
+
+    def batches(self, batch_size: int, generator: np.random.Generator) -> Iterator[TrainingBatch]:
+        """One epoch in random order, rows of similar length together."""
+        order = generator.permutation(len(self))
+        length_R = self.end_R - self.start_R
+        span = batch_size * BUCKET_BATCHES
+        chunks = []
+        for first in range(0, len(order), span):
+            part = order[first:first + span]
+            part = part[np.argsort(length_R[part], kind="stable")]
+            chunks += [part[i:i + batch_size] for i in range(0, len(part), batch_size)]
+        for i in generator.permutation(len(chunks)):
+            yield self._batch(chunks[i])
+
+    def _batch(self, rows: np.ndarray) -> TrainingBatch:
+        first, last = np.searchsorted(self.row_G, rows), np.searchsorted(self.row_G, rows, side="right")
+        count = last - first
+        row = np.repeat(np.arange(len(rows)), count)
+        g = np.arange(count.sum()) + np.repeat(first - (np.cumsum(count) - count), count)
+        ignored = np.zeros((len(g), 0), np.int64) if self.view_G is None else self.ignored_VK[self.view_G[g]]
+        targets = (row, self.column_G[g], self.item_G[g], self.action_G[g], self.surface_G[g])
+        history = slice_windows(self.columns, self.start_R[rows], self.end_R[rows])
+        return TrainingBatch(
+            history, torch.from_numpy(self.user_R[rows]),
+            Targets(*(torch.from_numpy(t.astype(np.int64)) for t in targets),
+                    weight_N=torch.from_numpy(self.weight_G[g].astype(np.float32)),
+                    ignored_NK=torch.from_numpy(ignored.astype(np.int64))))
+
+
+def per_action(actions: np.ndarray, log: LogConfig) -> tuple[np.ndarray, np.ndarray]:
+    """One (row, action bit) pair per positive action of each row, in row order."""
+    bits = np.arange(len(log.positive_actions))
+    return np.nonzero((actions[:, None] >> bits) & 1)
+
+
+def recency_weight(time: np.ndarray, end_ms: int, half_life_days: float) -> np.ndarray:
+    """0.5 ** (age / half life) scaled to a mean of 1; 1 everywhere when the half life is 0."""
+    if not half_life_days or not len(time):
+        return np.ones(len(time), np.float32)
+    weight = np.exp2((time - end_ms) / (half_life_days * 86_400_000))
+    return (weight / weight.mean()).astype(np.float32)
+
+
+def engagement_windows(dataset: Dataset, max_length: int, half_life_days: float) -> TrainingSet:
+    """Pretraining rows: each train user's engagements in windows of at most max_length + 1, every engagement a target.
+
+    The last token of a window is only a target, so a window shows max_length tokens.
+    """
+    users = dataset.users_in("train")
+    start_U = dataset.offsets_U1[users]
+    stop_U = dataset.before(users, np.full(len(users), dataset.train_end_ms))
+    pieces_U = -(-(stop_U - start_U) // max_length)
+    row_user = np.repeat(np.arange(len(users)), pieces_U)
+    piece = np.arange(len(row_user)) - np.repeat(np.cumsum(pieces_U) - pieces_U, pieces_U)
+    end_R = stop_U[row_user] - piece * max_length  # cut from the latest back: the newest window is always full
+    start_R = np.maximum(end_R - max_length, start_U[row_user])
+    length_R = end_R - start_R
+    row_E = np.repeat(np.arange(len(end_R)), length_R)
+    column_E = np.arange(length_R.sum()) - np.repeat(np.cumsum(length_R) - length_R, length_R)
+    e = start_R[row_E] + column_E
+    wanted = dataset.retrievable_I[dataset.item_E[e]]
+    row_E, column_E, e = row_E[wanted], column_E[wanted], e[wanted]
+    pair, action = per_action(dataset.actions_E[e], dataset.log)
+    e, weight = e[pair], recency_weight(dataset.time_E[e[pair]], dataset.train_end_ms, half_life_days)
+    return TrainingSet(_columns(dataset), start_R, end_R, users[row_user], row_E[pair], column_E[pair],
+                       dataset.item_E[e], action, dataset.surface_E[e], weight)
+
+
+def _columns(dataset: Dataset) -> tuple[np.ndarray, ...]:
+    return dataset.item_E, dataset.actions_E, dataset.surface_E, dataset.time_E
+
+
+def pad_ignored(row_X: np.ndarray, item_X: np.ndarray, rows: int, most: int) -> np.ndarray:
+    """[rows, K] items per row in given order, NO_ITEM-padded, at most `most`; row_X ascends."""
+    first = np.searchsorted(row_X, np.arange(rows))
+    slot = np.arange(len(row_X)) - first[row_X]
+    keep = slot < most
+    width = int(slot[keep].max(initial=-1)) + 1
+    out = np.full((rows, width), NO_ITEM, np.int64)
+    out[row_X[keep], slot[keep]] = item_X[keep]
+    return out

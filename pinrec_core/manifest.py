@@ -1,0 +1,103 @@
+"""manifest.json beside every output: what it is, its counts, the sha256 of its files, its config and its parents.
+
+A directory without a manifest does not exist for a reader; one whose hashes do not hold is refused. Nothing in a
+manifest depends on the clock, so the same inputs give the same fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+import pinrec_core
+from pinrec_core.errors import IntegrityError
+from pinrec_core.storage import MANIFEST_NAME, write_bytes
+
+
+class FileEntry(BaseModel):
+    """Size in bytes and sha256 of one file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    size: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """The content of manifest.json."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    kind: str  # "dataset", "base_model", "model", "evaluation", "verdict", "release", ...
+    code_version: str
+    config_fingerprint: str  # of the sections that shaped this output
+    parents: dict[str, str]  # role -> fingerprint of each input
+    counts: dict[str, int]  # rows and the like
+    facts: dict[str, Any]  # small JSON facts a reader needs before opening files
+    files: dict[str, FileEntry]  # relative posix path -> entry
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the whole manifest in canonical JSON; 64 hex digits."""
+        return hashlib.sha256(_canonical(self.model_dump(mode="json"))).hexdigest()
+
+
+def fingerprint_of(*sections: BaseModel | str) -> str:
+    """sha256 over config sections and strings, in order."""
+    values = [s if isinstance(s, str) else s.model_dump(mode="json") for s in sections]
+    return hashlib.sha256(_canonical(values)).hexdigest()
+
+
+def write_manifest(directory: Path, *, kind: str, config_fingerprint: str = "", parents: dict[str, str] | None = None,
+                   counts: dict[str, int] | None = None, facts: dict[str, Any] | None = None) -> Manifest:
+    """Hash every file under `directory` and write its manifest, as the last file written there."""
+    paths = sorted(p for p in directory.rglob("*") if p.is_file() and p != directory / MANIFEST_NAME)
+    manifest = Manifest(
+        kind=kind, code_version=pinrec_core.__version__, config_fingerprint=config_fingerprint, parents=parents or {},
+        counts=counts or {}, facts=facts or {}, files={p.relative_to(directory).as_posix(): _entry(p) for p in paths})
+    write_bytes(str(directory / MANIFEST_NAME), json.dumps(manifest.model_dump(mode="json"), indent=1).encode())
+    return manifest
+
+
+def read_manifest(directory: str | Path, kind: str, *, verify: bool = True) -> Manifest:
+    """Read the manifest and check that every file it names is there, unaltered.
+
+    Raises IntegrityError if the directory is incomplete, of another kind, or altered. `verify=False` skips hashing the
+    files (their presence and size are still checked), for directories this process has verified already.
+    """
+    directory = Path(directory)
+    try:
+        manifest = Manifest.model_validate_json((directory / MANIFEST_NAME).read_bytes())
+    except FileNotFoundError as error:
+        raise IntegrityError(f"{directory}: no {MANIFEST_NAME}, so the {kind} is incomplete; rerun its step") from error
+    except ValidationError as error:
+        raise IntegrityError(f"{directory / MANIFEST_NAME}: not a manifest ({error.error_count()} problems)") from error
+    if manifest.kind != kind:
+        raise IntegrityError(f"{directory}: is a {manifest.kind}, expected a {kind}; check which path is passed")
+    for name, entry in manifest.files.items():
+        _check_file(directory, name, entry, verify)
+    return manifest
+
+
+def _check_file(directory: Path, name: str, entry: FileEntry, verify: bool) -> None:
+    path = directory / name
+    if not path.resolve().is_relative_to(directory.resolve()):
+        raise IntegrityError(f"{directory / MANIFEST_NAME}: {name!r} points outside its directory; refuse this output")
+    if not path.is_file():
+        raise IntegrityError(f"{path}: named in the manifest but missing; rerun the step that wrote it")
+    found = _entry(path) if verify else FileEntry(size=path.stat().st_size, sha256=entry.sha256)
+    if found != entry:
+        raise IntegrityError(f"{path}: altered: sha256 {found.sha256[:12]} ({found.size} bytes), manifest says "
+                             f"{entry.sha256[:12]} ({entry.size} bytes); rerun the step that wrote it")
+
+
+def _entry(path: Path) -> FileEntry:
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileEntry(size=path.stat().st_size, sha256=digest)
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()

@@ -1,0 +1,1 @@
+"""The PinRec model: item encoder, time features, causal backbone, conditioned head."""

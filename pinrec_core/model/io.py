@@ -1,0 +1,37 @@
+"""A model directory: model.json, weights.safetensors, items.parquet. Weights are data only, never code."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from safetensors.torch import load_file, save_file
+
+from pinrec_core.config import LogConfig, ModelConfig
+from pinrec_core.errors import IntegrityError
+from pinrec_core.manifest import read_manifest
+from pinrec_core.model.pinrec import PinRec
+
+
+def save_model(model: PinRec, directory: Path) -> None:
+    """Write model files into `directory`; the caller seals it with a manifest of kind "model"."""
+    description = {"model": model.config.model_dump(mode="json"), "log": model.log.model_dump(mode="json"),
+                   "action_shares": model.action_shares}
+    (directory / "model.json").write_text(json.dumps(description, indent=1))
+    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()},
+              directory / "weights.safetensors")
+    pq.write_table(model.items, directory / "items.parquet")
+
+
+def load_model(directory: Path, verify: bool = True) -> PinRec:
+    """Read a complete model, in evaluation mode. Raises IntegrityError if files are altered or do not fit together."""
+    read_manifest(directory, "model", verify=verify)
+    description = json.loads((directory / "model.json").read_text())
+    model = PinRec(ModelConfig.model_validate(description["model"]), LogConfig.model_validate(description["log"]),
+                   pq.read_table(directory / "items.parquet"), description["action_shares"])
+    try:
+        model.load_state_dict(load_file(directory / "weights.safetensors"))
+    except RuntimeError as error:
+        raise IntegrityError(f"{directory}: weights do not fit model.json: {error}") from error
+    return model.eval()

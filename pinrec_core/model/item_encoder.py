@@ -1,0 +1,62 @@
+"""Item vector = L2norm(MLP(content, attributes, hashed ids)), one MLP per item type (paper section 1).
+
+Suffixes: N items asked for, C content, D item dimension.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from pinrec_core.config import ModelConfig
+from pinrec_core.model.features import ItemFeatures
+
+
+class ItemEncoder(nn.Module):
+    """Encodes item indices into unit vectors."""
+
+    def __init__(self, features: ItemFeatures, n_types: int, config: ModelConfig):
+        super().__init__()
+        self.features, self.config = features, config
+        width = 0
+        if config.use_content:
+            self.attributes = nn.EmbeddingBag(config.attribute_buckets, config.attribute_dim, mode="mean")
+            nn.init.normal_(self.attributes.weight, std=0.1)
+            width += features.content_dim + config.attribute_dim
+        if config.use_ids:
+            piece = config.id_dim // config.id_hashes
+            self.ids = nn.ModuleList(nn.Embedding(config.id_buckets, piece) for _ in range(config.id_hashes))
+            for table in self.ids:
+                nn.init.normal_(table.weight, std=0.1)
+            width += config.id_dim
+        hidden = 2 * config.item_dim
+        self.towers = nn.ModuleList(
+            nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, config.item_dim))
+            for _ in range(n_types))
+
+    def forward(self, index_N: Tensor) -> Tensor:
+        """Unit vectors [N, D] of the given items (indices within the table)."""
+        inputs = []
+        if self.config.use_content:
+            rows, offsets = self.features.attributes_of(index_N)
+            inputs += [self.features.content_IC[index_N], self.attributes(rows, offsets)]
+        if self.config.use_ids:
+            inputs.append(self._id_embedding(index_N))
+        x = torch.cat(inputs, dim=1)
+        type_N = self.features.type_I[index_N]
+        out_ND = x.new_zeros(len(index_N), self.config.item_dim)
+        for code, tower in enumerate(self.towers):
+            chosen = (type_N == code).nonzero().squeeze(1)
+            if len(chosen):
+                out_ND = out_ND.index_copy(0, chosen, tower(x[chosen]).to(out_ND.dtype))
+        return F.normalize(out_ND, dim=1)
+
+    def _id_embedding(self, index_N: Tensor) -> Tensor:
+        """Concatenated pieces; zero for items never trained on, and at random in training so that content stands alone."""
+        rows_NH = self.features.id_rows_IH[index_N]
+        joined = torch.cat([table(rows_NH[:, h]) for h, table in enumerate(self.ids)], dim=1)
+        keep_N = self.features.known_I[index_N]
+        if self.training and self.config.id_dropout:
+            keep_N = keep_N * (torch.rand_like(keep_N) >= self.config.id_dropout)
+        return joined * keep_N[:, None]

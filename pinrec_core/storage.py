@@ -1,0 +1,203 @@
+"""Local paths and gs:// URIs behind one small interface: atomic writes, compare-and-swap, whole trees.
+
+Nothing half-written is ever visible: a file is written aside and renamed (GCS objects are atomic by themselves), a
+directory is built aside and renamed, and a tree is uploaded with its manifest last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from pinrec_core.errors import ConflictError, IntegrityError
+
+ABSENT = "absent"
+MANIFEST_NAME = "manifest.json"
+
+
+class Versioned(NamedTuple):
+    """A document and the version a compare-and-swap must name; data is None and version ABSENT if it is not there."""
+
+    data: bytes | None
+    version: str
+
+
+def is_remote(uri: str) -> bool:
+    """True for gs:// URIs."""
+    return str(uri).startswith("gs://")
+
+
+def join(uri: str, *parts: str) -> str:
+    """Append path parts to a local path or URI."""
+    return "/".join([str(uri).rstrip("/"), *parts])
+
+
+def exists(uri: str) -> bool:
+    """Whether the file or object is there."""
+    return _blob(uri).exists() if is_remote(uri) else Path(uri).exists()
+
+
+def read_bytes(uri: str) -> bytes:
+    """The content of a file or object. Raises IntegrityError if it is not there."""
+    data = read_versioned(uri).data
+    if data is None:
+        raise IntegrityError(f"{uri}: no such file; check the path or rerun the step that writes it")
+    return data
+
+
+def read_versioned(uri: str) -> Versioned:
+    """The content together with its version, read as one."""
+    if is_remote(uri):
+        return _read_object(uri)
+    try:
+        data = Path(uri).read_bytes()
+    except FileNotFoundError:
+        return Versioned(None, ABSENT)
+    return Versioned(data, hashlib.sha256(data).hexdigest())
+
+
+def write_bytes(uri: str, data: bytes) -> None:
+    """Write a file or object so that a reader sees all of it or none."""
+    if is_remote(uri):
+        _blob(uri).upload_from_string(data)
+    else:
+        _replace_file(Path(uri), data)
+
+
+def compare_and_swap(uri: str, data: bytes, version: str) -> None:
+    """Write only if the document still has the version that was read. Raises ConflictError otherwise.
+
+    On disk the version is the content's sha256, compared under a lock; on GCS it is the object's generation.
+    """
+    if is_remote(uri):
+        _swap_object(uri, data, version)
+        return
+    path = Path(uri)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_name(path.name + ".lock"), "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if read_versioned(uri).version != version:
+            raise ConflictError(f"{uri}: changed since it was read; read it again and retry")
+        _replace_file(path, data)
+
+
+def list_names(uri: str) -> list[str]:
+    """Names of the direct children of a folder, sorted; empty if the folder is not there."""
+    if not is_remote(uri):
+        return sorted(p.name for p in Path(uri).iterdir()) if Path(uri).is_dir() else []
+    bucket, prefix = _split(uri)
+    iterator = _client().list_blobs(bucket, prefix=prefix.rstrip("/") + "/", delimiter="/")
+    names = {blob.name.rsplit("/", 1)[-1] for blob in iterator}
+    return sorted(names | {p.rstrip("/").rsplit("/", 1)[-1] for p in iterator.prefixes})
+
+
+@contextlib.contextmanager
+def staged_directory(destination: str | Path) -> Iterator[Path]:
+    """Yield a fresh directory beside `destination` that takes its place only if the block ends without an error."""
+    destination = Path(destination)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+    try:
+        yield aside
+        aside.chmod(0o755)
+        if destination.is_dir() and not any(destination.iterdir()):
+            destination.rmdir()
+        aside.rename(destination)
+    except OSError as error:
+        if destination.exists() and aside.exists():
+            raise IntegrityError(f"{destination}: already exists; remove it or choose another output") from error
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def upload_tree(source: Path, uri: str) -> None:
+    """Copy a complete directory to `uri`; its manifest goes last, so that a reader never takes half a tree."""
+    if not is_remote(uri):
+        with staged_directory(uri) as aside:
+            shutil.copytree(source, aside, dirs_exist_ok=True)
+        return
+    files = sorted(p for p in source.rglob("*") if p.is_file())
+    for path in sorted(files, key=lambda p: p.name == MANIFEST_NAME and p.parent == source):
+        _blob(join(uri, path.relative_to(source).as_posix())).upload_from_filename(str(path))
+
+
+@contextlib.contextmanager
+def local_tree(uri: str) -> Iterator[Path]:
+    """Yield a local directory with the tree's content: the tree itself on disk, a temporary copy of a remote one."""
+    if not is_remote(uri):
+        yield Path(uri)
+        return
+    with tempfile.TemporaryDirectory(prefix="pinrec-") as folder:
+        bucket, prefix = _split(uri)
+        root = prefix.rstrip("/") + "/"
+        for blob in _client().list_blobs(bucket, prefix=root):
+            target = Path(folder, blob.name.removeprefix(root)).resolve()
+            if not target.is_relative_to(Path(folder).resolve()):
+                raise IntegrityError(f"gs://{bucket}/{blob.name}: points outside its tree; remove the object")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            blob.download_to_filename(str(target))
+        yield Path(folder)
+
+
+def _replace_file(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(aside, 0o644)
+        os.replace(aside, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(aside)
+
+
+def _read_object(uri: str) -> Versioned:
+    from google.api_core.exceptions import NotFound
+
+    blob = _blob(uri)
+    try:
+        data = blob.download_as_bytes()
+    except NotFound:
+        return Versioned(None, ABSENT)
+    return Versioned(data, str(blob.generation))
+
+
+def _swap_object(uri: str, data: bytes, version: str) -> None:
+    from google.api_core.exceptions import PreconditionFailed
+
+    generation = 0 if version == ABSENT else int(version)
+    try:
+        _blob(uri).upload_from_string(data, if_generation_match=generation)
+    except PreconditionFailed as error:
+        raise ConflictError(f"{uri}: changed since it was read; read it again and retry") from error
+
+
+@lru_cache(maxsize=1)
+def _client():
+    from google.cloud import storage
+
+    if os.environ.get("STORAGE_EMULATOR_HOST"):
+        return storage.Client.create_anonymous_client()
+    return storage.Client()
+
+
+def _split(uri: str) -> tuple[str, str]:
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    return bucket, name
+
+
+def _blob(uri: str):
+    bucket, name = _split(uri)
+    return _client().bucket(bucket).blob(name)

@@ -1,0 +1,1 @@
+"""Losses, negatives and their probabilities, the training loop; pretrain and finetune."""

@@ -1,0 +1,47 @@
+"""finetune: the base model goes on learning from one surface's feed views, impressions included.
+
+    pinrec finetune --config FILE --dataset DIR --base DIR --surface NAME --output DIR
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from pinrec_core.config import FinetuneConfig
+from pinrec_core.data.dataset import Dataset
+from pinrec_core.data.views import feed_views
+from pinrec_core.errors import ConfigError, IntegrityError
+from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest
+from pinrec_core.model.io import load_model
+from pinrec_core.storage import staged_directory
+from pinrec_core.training.loop import Fit
+from pinrec_core.training.pretrain import seal_model
+from pinrec_core.training.validation import Validation
+
+logger = logging.getLogger("pinrec")
+
+
+def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune: FinetuneConfig) -> Manifest:
+    """Fine-tune `base` on a surface and write the model to `output` (kind "model", stage "finetuned").
+
+    The base model's own weights take part in the choice of the best, so fine-tuning never makes validation worse.
+    Raises ConfigError for an unknown surface, IntegrityError if base and dataset do not belong together.
+    """
+    data = Dataset.open(dataset)
+    if surface not in data.log.surfaces:
+        raise ConfigError(f"surface {surface!r} is not modelled; log.surfaces are {list(data.log.surfaces)}")
+    trained_on = read_manifest(base, "model", verify=False).parents["dataset"]
+    if trained_on != data.manifest.fingerprint:
+        raise IntegrityError(f"{base} was trained on dataset {trained_on[:12]}, {dataset} is "
+                             f"{data.manifest.fingerprint[:12]}; pretrain again or pass the dataset it was trained on")
+    model = load_model(base)
+    views = feed_views(data, surface, model.config.max_length, finetune)
+    logger.info("finetune %s: %d rows, %d targets", surface, len(views), len(views.row_G))
+    with staged_directory(output) as aside:
+        fit = Fit(f"finetune {surface}", model, views, Validation(data, (surface,), finetune), finetune,
+                  aside / "metrics.jsonl")
+        fit.run()
+        parents = {"dataset": data.manifest.fingerprint, "base": read_manifest(base, "model", verify=False).fingerprint}
+        return seal_model(fit, aside, fingerprint_of(model.config, finetune), parents,
+                          {"stage": "finetuned", "surface": surface})

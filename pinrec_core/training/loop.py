@@ -1,0 +1,152 @@
+"""The training loop: steps, schedule, validation, early stop, best weights kept, JSON-lines metrics, a progress line."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pinrec_core.config import TrainConfig
+from pinrec_core.data.windows import TrainingSet
+from pinrec_core.errors import DataError, TrainingError
+from pinrec_core.model.pinrec import PinRec
+from pinrec_core.training.objective import Objective
+from pinrec_core.training.validation import RECALL_AT, Validation
+
+logger = logging.getLogger("pinrec")
+PROGRESS_S = 10.0  # seconds between progress lines
+
+
+@dataclass
+class Fit:
+    """One training run in progress."""
+
+    stage: str
+    model: PinRec
+    data: TrainingSet
+    validation: Validation
+    config: TrainConfig
+    metrics_path: Path
+    step: int = 0
+    bad_steps: int = 0
+    best_recall: float = -math.inf
+    best_epoch: int = 0
+    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """Train until the epochs are over or validation stops improving; the model ends with its best weights.
+
+        Raises DataError without anything to train on, TrainingError when the loss stays non-finite.
+        """
+        if not len(self.data.row_G):
+            raise DataError(f"{self.stage}: no training targets; check the window, the surface and the user split")
+        torch.manual_seed(self.config.seed)
+        generator = np.random.default_rng(self.config.seed)
+        objective = Objective(self.model, self.config)
+        optimizer, schedule = _optimizer(self.model, self.config, self.config.epochs * self.steps)
+        progress = Progress(self.stage, self.config.epochs * self.steps)
+        self._validate(0)
+        for epoch in range(1, self.config.epochs + 1):
+            self.model.train()
+            losses = [self._step(objective, optimizer, schedule, batch, progress)
+                      for batch in self.data.batches(self.config.batch_size, generator)]
+            self._record({"epoch": epoch, "step": self.step, "loss": float(np.nanmean(losses)),
+                          "tau": 1 / self.model.scale.item(), "bad_steps": self.bad_steps})
+            if self._validate(epoch):
+                break
+        if self.best_weights:
+            self.model.load_state_dict(self.best_weights)
+        self.model.eval()
+
+    @property
+    def steps(self) -> int:
+        """Steps of one epoch."""
+        return self.data.steps(self.config.batch_size)
+
+    def _step(self, objective, optimizer, schedule, batch, progress) -> float:
+        """One update; a non-finite loss or gradient is skipped and counted. Returns the loss."""
+        self.step += 1
+        if not len(batch.targets.item_N):
+            schedule.step()
+            return math.nan
+        loss = objective(batch)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)
+        if torch.isfinite(loss) and torch.isfinite(norm):
+            optimizer.step()
+        else:
+            self._count_bad_step(loss.item(), norm.item())
+        schedule.step()
+        progress.tick(self.step, len(batch.targets.item_N), loss.item(), schedule.get_last_lr()[0])
+        return loss.item()
+
+    def _count_bad_step(self, loss: float, norm: float) -> None:
+        self.bad_steps += 1
+        logger.warning("%s step %d skipped: loss %s, gradient norm %s", self.stage, self.step, loss, norm)
+        if self.bad_steps > self.config.max_bad_steps:
+            raise TrainingError(f"{self.stage}: {self.bad_steps} steps with a non-finite loss or gradient, more than "
+                                f"max_bad_steps {self.config.max_bad_steps}; lower learning_rate {self.config.learning_rate}")
+
+    def _validate(self, epoch: int) -> bool:
+        """Measure, keep the best weights; True when patience is over. Without validation requests nothing stops."""
+        if not len(self.validation):
+            logger.warning("%s: no validation requests, the last weights are kept", self.stage)
+            return False
+        recall = self.validation.recall(self.model)
+        self._record({"epoch": epoch, "step": self.step, f"validation_recall@{RECALL_AT}": recall,
+                      "requests": len(self.validation)})
+        logger.info("%s epoch %d/%d validation recall@%d %.4f (n = %d)", self.stage, epoch, self.config.epochs,
+                    RECALL_AT, recall, len(self.validation))
+        if recall > self.best_recall:
+            self.best_recall, self.best_epoch = recall, epoch
+            self.best_weights = copy.deepcopy(self.model.state_dict())
+        return epoch - self.best_epoch >= self.config.patience
+
+    def _record(self, entry: dict) -> None:
+        with open(self.metrics_path, "a") as file:
+            file.write(json.dumps({"stage": self.stage, **entry}) + "\n")
+
+
+class Progress:
+    """A line every few seconds: step, loss, learning rate, targets per second, time left."""
+
+    def __init__(self, stage: str, steps: int):
+        self.stage, self.steps = stage, steps
+        self.start = self.last = time.monotonic()
+        self.targets = 0
+
+    def tick(self, step: int, targets: int, loss: float, rate: float) -> None:
+        """Count one step and speak when it is time."""
+        self.targets += targets
+        now = time.monotonic()
+        if now - self.last < PROGRESS_S:
+            return
+        self.last, spent = now, now - self.start
+        logger.info("%s step %d/%d loss %.4f lr %.2e %.0f targets/s ETA %.0f s", self.stage, step, self.steps, loss,
+                    rate, self.targets / spent, spent / step * (self.steps - step))
+
+
+def _optimizer(model: PinRec, config: TrainConfig, steps: int):
+    """AdamW with decay on matrices of linear layers only; linear warm-up, then cosine to zero."""
+    decayed, plain = [], []
+    for name, parameter in model.named_parameters():
+        is_table = any(part in name for part in ("ids.", "attributes", "position", "surface", "action"))
+        (decayed if parameter.ndim == 2 and not is_table else plain).append(parameter)
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
+    warmup = max(1, round(config.warmup_share * steps))
+
+    def rate(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
+
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rate)

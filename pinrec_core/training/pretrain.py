@@ -1,0 +1,71 @@
+"""pretrain: one model on every train user's engagements across all surfaces.
+
+    pinrec pretrain --config FILE --dataset DIR --output DIR
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pinrec_core.config import ModelConfig, PretrainConfig
+from pinrec_core.data.dataset import Dataset
+from pinrec_core.data.windows import engagement_windows, per_action
+from pinrec_core.manifest import Manifest, fingerprint_of, write_manifest
+from pinrec_core.model.io import save_model
+from pinrec_core.model.pinrec import PinRec
+from pinrec_core.storage import staged_directory
+from pinrec_core.training.loop import Fit
+from pinrec_core.training.validation import Validation
+
+logger = logging.getLogger("pinrec")
+
+
+def pretrain(dataset: Path, output: Path, *, model: ModelConfig, pretrain: PretrainConfig) -> Manifest:
+    """Train the base model and write it to `output` (kind "model", stage "base").
+
+    Raises DataError without training targets, TrainingError when the loss stays non-finite.
+    """
+    data = Dataset.open(dataset)
+    torch.manual_seed(pretrain.seed)
+    net = PinRec(model, data.log, data.items, action_shares(data))
+    windows = engagement_windows(data, model.max_length, pretrain.recency_half_life_days)
+    logger.info("pretrain: %d windows, %d targets, %d parameters", len(windows), len(windows.row_G),
+                sum(p.numel() for p in net.parameters()))
+    with staged_directory(output) as aside:
+        fit = Fit("pretrain", net, windows, Validation(data, data.log.surfaces, pretrain), pretrain,
+                  aside / "metrics.jsonl")
+        fit.run()
+        return seal_model(fit, aside, fingerprint_of(model, pretrain), {"dataset": data.manifest.fingerprint},
+                          {"stage": "base"})
+
+
+def seal_model(fit: Fit, directory: Path, config_fingerprint: str, parents: dict[str, str],
+               facts: dict[str, str]) -> Manifest:
+    """Save the model and its manifest, with what training found out."""
+    save_model(fit.model, directory)
+    recall = fit.best_recall if fit.best_weights else None
+    return write_manifest(directory, kind="model", config_fingerprint=config_fingerprint, parents=parents,
+                          counts={"steps": fit.step, "bad_steps": fit.bad_steps, "best_epoch": fit.best_epoch,
+                                  "items": fit.model.n_items, "targets": len(fit.data.row_G)},
+                          facts={**facts, "validation_recall": recall, "validation_requests": len(fit.validation)})
+
+
+def action_shares(data: Dataset) -> dict[str, dict[str, float]]:
+    """How often each positive action is taken, per surface, by train users before the evaluation window.
+
+    A surface without any positive engagement there gives every action the same share.
+    """
+    user_E = np.repeat(np.arange(data.n_users), np.diff(data.offsets_U1))
+    trained_E = (data.time_E < data.train_end_ms) & np.isin(user_E, data.users_in("train"))
+    trained_E &= data.retrievable_I[data.item_E]
+    shares = {}
+    for code, surface in enumerate(data.log.surface_names):
+        _, action = per_action(data.actions_E[trained_E & (data.surface_E == code)], data.log)
+        count = np.bincount(action, minlength=len(data.log.positive_actions)).astype(float)
+        count = count if count.sum() else np.ones_like(count)
+        shares[surface] = dict(zip(data.log.positive_actions, (count / count.sum()).tolist(), strict=True))
+    return shares

@@ -1,0 +1,66 @@
+"""Recall on users kept from training: the number by which checkpoints are chosen. Suffixes: R requests, D, I items."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pinrec_core.config import TrainConfig
+from pinrec_core.data.batch import HistoryBatch
+from pinrec_core.data.dataset import Dataset
+from pinrec_core.data.requests import Requests, requests_in
+from pinrec_core.model.pinrec import PinRec
+
+RECALL_AT = 50
+REQUESTS_AT_ONCE = 512
+
+
+class Validation:
+    """Requests of the validation users in the window before the evaluation window, one set per surface."""
+
+    def __init__(self, dataset: Dataset, surfaces: tuple[str, ...], config: TrainConfig):
+        users = dataset.users_in("validation")
+        generator = np.random.default_rng(config.seed)
+        self.dataset, self.requests = dataset, []
+        for surface in surfaces:
+            requests = requests_in(dataset, surface, dataset.validation_start_ms, dataset.train_end_ms, users)
+            kept = generator.permutation(len(requests))[:config.validation_users]
+            if len(kept):
+                self.requests.append(requests.take(np.sort(kept)))
+
+    def __len__(self) -> int:
+        return sum(len(requests) for requests in self.requests)
+
+    @torch.no_grad()
+    def recall(self, model: PinRec) -> float:
+        """Mean over requests of the share of targets among the 50 likeliest items (higher is better)."""
+        model.eval()
+        vectors_ID = model.all_item_vectors()
+        return float(np.concatenate([self._recalls(model, vectors_ID, r) for r in self.requests]).mean())
+
+    def _recalls(self, model: PinRec, vectors_ID: Tensor, requests: Requests) -> np.ndarray:
+        out = []
+        for first in range(0, len(requests), REQUESTS_AT_ONCE):
+            part = requests.take(np.arange(first, min(first + REQUESTS_AT_ONCE, len(requests))))
+            history = part.histories(self.dataset, model.config.max_length)
+            top_RK = outcome_mixture(model, vectors_ID, history, part.surface).topk(
+                min(RECALL_AT, len(vectors_ID)), dim=1).indices.numpy()
+            for r, top_K in enumerate(top_RK):
+                items = part.item_T[part.offsets_R1[r]:part.offsets_R1[r + 1]]
+                out.append(np.isin(items, top_K).mean())
+        return np.array(out)
+
+
+def outcome_mixture(model: PinRec, vectors_ID: Tensor, history: HistoryBatch, surface: str) -> Tensor:
+    """p(item | history, surface) [R, I]: the outcomes' softmaxes, mixed by how often each outcome occurs."""
+    hidden_RTW = model.encode(history, vectors_ID)
+    hidden_RW = hidden_RTW[torch.arange(len(history)), history.length_B]
+    code = torch.full((len(history),), model.log.surface_names.index(surface))
+    mixture = torch.zeros(len(history), len(vectors_ID))
+    for action, share in model.action_shares[surface].items():
+        if share > 0:
+            query_RD = model.query(hidden_RW, torch.full_like(code, model.log.action_names.index(action)), code)
+            logits = model.scale * (query_RD @ vectors_ID.T)
+            mixture += share * logits.masked_fill(~model.retrievable_I, float("-inf")).softmax(1)
+    return mixture
