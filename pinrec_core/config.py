@@ -95,7 +95,8 @@ class AggregateConfig(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.eval_days >= self.lookback_days:
-            raise ValueError(f"eval_days {self.eval_days} leaves nothing of lookback_days {self.lookback_days} to train on")
+            raise ValueError(f"eval_days {self.eval_days} leaves nothing of lookback_days {self.lookback_days} to "
+                             "train on; raise lookback_days")
         if self.validation_user_share + self.heldout_user_share >= 1:
             raise ValueError("validation_user_share + heldout_user_share must stay below 1; nobody is left to train on")
         return self
@@ -285,23 +286,28 @@ class Config(Section):
             raise ConfigError(f"{path}: {_explain(cls, error)}") from error
 
     @model_validator(mode="after")
-    def _sections_agree(self) -> Self:
-        surfaces, positive = set(self.log.surfaces), set(self.log.positive_actions)
+    def _surfaces_agree(self) -> Self:
+        surfaces = set(self.log.surfaces)
         for surface in self.log.surfaces:
             if not self.gate.floors.get(surface):
-                raise ValueError(f"gate.floors.{surface}: surface {surface!r} has no floor; without one nothing is promoted")
+                raise ValueError(f"gate.floors.{surface}: surface {surface!r} has no floor; without one nothing passes")
         for owner, named in (("gate.floors", self.gate.floors), ("generation.budgets", self.generation.budgets)):
-            for surface in named:
-                if surface not in surfaces:
-                    raise ValueError(f"{owner}.{surface}: not a modelled surface; log.surfaces are {sorted(surfaces)}")
+            unknown = sorted(set(named) - surfaces)
+            if unknown:
+                raise ValueError(f"{owner}.{unknown[0]}: not a modelled surface; log.surfaces are {sorted(surfaces)}")
+        return self
+
+    @model_validator(mode="after")
+    def _names_and_sizes_agree(self) -> Self:
+        positive = set(self.log.positive_actions)
         for surface, shares in self.generation.budgets.items():
-            for action in shares:
-                if action not in positive:
-                    raise ValueError(f"generation.budgets.{surface}.{action}: not a positive action {sorted(positive)}")
+            unknown = sorted(set(shares) - positive)
+            if unknown:
+                raise ValueError(f"generation.budgets.{surface}.{unknown[0]}: not a positive action {sorted(positive)}")
         for surface, floors in self.gate.floors.items():
-            for metric in floors:
-                if metric not in self.gate_metrics:
-                    raise ValueError(f"gate.floors.{surface}: unknown metric {metric!r}; known are {self.gate_metrics}")
+            unknown = sorted(set(floors) - set(self.gate_metrics))
+            if unknown:
+                raise ValueError(f"gate.floors.{surface}: unknown metric {unknown[0]!r}; known are {self.gate_metrics}")
         if max(self.evaluation.ks) > self.generation.candidates:
             raise ValueError(f"evaluation.ks reach {max(self.evaluation.ks)}, generation.candidates is only "
                              f"{self.generation.candidates}; raise it")

@@ -1,4 +1,4 @@
-"""Fixed features of every item, as tensors the item encoder gathers from. Suffixes: I items, C content, A attributes."""
+"""Fixed features of every item, as tensors to gather from. Suffixes: I items, C content, A attributes, H hashes."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ def _content(column: pa.ChunkedArray) -> np.ndarray:
 def _hash_rows(hashes: np.ndarray, tables: int, buckets: int) -> np.ndarray:
     """Independent rows in `tables` tables for 64-bit hashes, by the splitmix64 finaliser (Steele et al., 2014)."""
     with np.errstate(over="ignore"):
-        x = hashes.astype(np.uint64)[:, None] + np.arange(1, tables + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        stream = np.arange(1, tables + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        x = hashes.astype(np.uint64)[:, None] + stream
         x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return ((x ^ (x >> np.uint64(31))) % np.uint64(buckets)).astype(np.int64)

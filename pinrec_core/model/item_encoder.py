@@ -53,7 +53,7 @@ class ItemEncoder(nn.Module):
         return F.normalize(out_ND, dim=1)
 
     def _id_embedding(self, index_N: Tensor) -> Tensor:
-        """Concatenated pieces; zero for items never trained on, and at random in training so that content stands alone."""
+        """Concatenated pieces; zero for items never trained on, and at random in training (see id_dropout)."""
         rows_NH = self.features.id_rows_IH[index_N]
         joined = torch.cat([table(rows_NH[:, h]) for h, table in enumerate(self.ids)], dim=1)
         keep_N = self.features.known_I[index_N]

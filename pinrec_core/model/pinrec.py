@@ -1,6 +1,6 @@
 """PinRec: histories in, unit query vectors for a wanted outcome out (paper sections 1 and 2).
 
-Suffixes: B batch rows, T history tokens, W hidden width, D item dimension, N queries or items, I all items, K action bits.
+Suffixes: B batch rows, T history tokens, W hidden width, D item dimension, N queries or items, I all items, K bits.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The training loop: steps, schedule, validation, early stop, best weights kept, JSON-lines metrics, a progress line."""
+"""The training loop: steps, schedule, validation, early stop, best weights, JSON-lines metrics, a progress line."""
 
 from __future__ import annotations
 
@@ -93,7 +93,8 @@ class Fit:
         logger.warning("%s step %d skipped: loss %s, gradient norm %s", self.stage, self.step, loss, norm)
         if self.bad_steps > self.config.max_bad_steps:
             raise TrainingError(f"{self.stage}: {self.bad_steps} steps with a non-finite loss or gradient, more than "
-                                f"max_bad_steps {self.config.max_bad_steps}; lower learning_rate {self.config.learning_rate}")
+                                f"max_bad_steps {self.config.max_bad_steps}; lower the learning_rate, now "
+                                f"{self.config.learning_rate}")
 
     def _validate(self, epoch: int) -> bool:
         """Measure, keep the best weights; True when patience is over. Without validation requests nothing stops."""

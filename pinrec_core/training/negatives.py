@@ -30,7 +30,8 @@ def draw_negatives(targets: Targets, user_B: Tensor, retrievable: Tensor, sketch
     """Draw the pools of one step.
 
     An item i that is a share p of all targets is among n targets with probability 1 - (1 - p)^n; the distinct targets
-    are thinned to `in_batch_negatives` with probability r; uniform draws add R / I. So E[count_i] = r (1 - (1 - p)^n) + R / I.
+    are thinned to `in_batch_negatives` with probability r; uniform draws add R / I. So
+    E[count_i] = r (1 - (1 - p)^n) + R / I.
     """
     distinct = targets.item_N.unique()
     kept = min(len(distinct), config.in_batch_negatives)

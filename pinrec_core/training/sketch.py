@@ -1,4 +1,4 @@
-"""Count-min sketch (Cormode and Muthukrishnan, 2005): how often an item was a target, in memory that ignores the catalogue.
+"""Count-min sketch (Cormode and Muthukrishnan, 2005): how often an item was a target, in fixed memory.
 
 The estimate never lies below the truth; width should be several times the number of distinct items.
 """

@@ -1,0 +1,74 @@
+"""Configuration: strict keys, named culprits, sections that agree."""
+
+import pytest
+
+from pinrec_core.config import Config, GenerationConfig, LogConfig, ModelConfig
+from pinrec_core.errors import ConfigError
+
+VALID = """
+name = "t"
+[log]
+surfaces = ["home"]
+positive_actions = ["click", "save"]
+negative_actions = ["hide"]
+[gate.floors.home]
+"recall@50" = 0.1
+"""
+
+
+def load(tmp_path, text: str) -> Config:
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    return Config.load(path)
+
+
+def test_defaults_fill_every_section(tmp_path):
+    config = load(tmp_path, VALID)
+    assert config.model == ModelConfig()
+    assert config.log.action_names == ("click", "save", "hide")
+    assert config.log.positive_mask == 0b011
+
+
+@pytest.mark.parametrize(("addition", "message"), [
+    ("[model]\nwidht = 3", "did you mean 'width'"),
+    ("[model]\nwidth = 30\nheads = 4", "heads 4 does not divide width 30"),
+    ("[model]\nwidth = -1", "got -1"),
+    ("[generation.budgets.home]\nclick = 0.5", "sum to 0.5"),
+    ("[generation.budgets.home]\nbuy = 1.0", "not a positive action"),
+    ("[generation.budgets.work]\nclick = 1.0", "not a modelled surface"),
+    ("[gate.floors.work]\n'recall@50' = 0.1", "not a modelled surface"),
+    ("[evaluation]\nks = [10, 50, 1000]", "generation.candidates is only 100"),
+    ("[aggregate]\neval_days = 40", "leaves nothing of lookback_days 30"),
+])
+def test_a_bad_value_is_named(tmp_path, addition, message):
+    with pytest.raises(ConfigError, match=message.replace("[", r"\[")):
+        load(tmp_path, VALID + addition)
+
+
+def test_a_surface_without_floor_is_invalid(tmp_path):
+    with pytest.raises(ConfigError, match="surface 'work' has no floor"):
+        load(tmp_path, VALID.replace('["home"]', '["home", "work"]'))
+
+
+def test_a_floor_names_a_known_metric(tmp_path):
+    with pytest.raises(ConfigError, match="unknown metric 'recall@7'"):
+        load(tmp_path, VALID.replace("recall@50", "recall@7"))
+
+
+def test_not_toml_and_missing_file(tmp_path):
+    with pytest.raises(ConfigError, match="not TOML"):
+        load(tmp_path, "name = ")
+    with pytest.raises(ConfigError, match="no such configuration file"):
+        Config.load(tmp_path / "absent.toml")
+
+
+def test_repeated_names_are_refused():
+    with pytest.raises(ValueError, match="'click' is named more than once"):
+        LogConfig(surfaces=("home",), positive_actions=("click",), negative_actions=("click",))
+
+
+def test_a_section_survives_the_component_boundary():
+    section = GenerationConfig(steps=6, budgets={"home": {"click": 1.0}})
+    assert GenerationConfig.parse(section.model_dump_json()) == section
+    with pytest.raises(ConfigError, match="did you mean 'steps'"):
+        GenerationConfig.parse('{"step": 3}')

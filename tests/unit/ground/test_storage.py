@@ -1,0 +1,65 @@
+"""Local storage: atomic files and directories, compare-and-swap under contention."""
+
+import threading
+
+import pytest
+
+from pinrec_core import storage
+from pinrec_core.errors import ConflictError, IntegrityError
+
+
+def test_a_failed_block_leaves_nothing(tmp_path):
+    with pytest.raises(ValueError, match="boom"), storage.staged_directory(tmp_path / "out") as aside:
+        (aside / "half").write_text("x")
+        raise ValueError("boom")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_finished_block_appears_whole_and_only_once(tmp_path):
+    (tmp_path / "out").mkdir()  # an empty directory made by the orchestrator is taken over
+    with storage.staged_directory(tmp_path / "out") as aside:
+        (aside / "a").write_text("x")
+        assert not (tmp_path / "out" / "a").exists()
+    assert (tmp_path / "out" / "a").read_text() == "x"
+    with pytest.raises(IntegrityError, match="already exists"), storage.staged_directory(tmp_path / "out"):
+        pass
+    assert (tmp_path / "out" / "a").read_text() == "x"
+
+
+def test_swap_needs_the_version_that_was_read(tmp_path):
+    uri = str(tmp_path / "doc")
+    assert storage.read_versioned(uri) == (None, storage.ABSENT)
+    storage.compare_and_swap(uri, b"1", storage.ABSENT)
+    version = storage.read_versioned(uri).version
+    storage.compare_and_swap(uri, b"2", version)
+    with pytest.raises(ConflictError, match="changed since it was read"):
+        storage.compare_and_swap(uri, b"3", version)
+    assert storage.read_bytes(uri) == b"2"
+
+
+def test_a_counter_under_contention_loses_nothing(tmp_path):
+    uri = str(tmp_path / "counter")
+    storage.write_bytes(uri, b"0")
+
+    def count() -> None:
+        done = 0
+        while done < 20:
+            data, version = storage.read_versioned(uri)
+            try:
+                storage.compare_and_swap(uri, str(int(data) + 1).encode(), version)
+                done += 1
+            except ConflictError:
+                continue
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert storage.read_bytes(uri) == b"80"
+
+
+def test_missing_files_are_named(tmp_path):
+    with pytest.raises(IntegrityError, match="no such file"):
+        storage.read_bytes(str(tmp_path / "absent"))
+    assert storage.list_names(str(tmp_path / "absent")) == []
