@@ -85,7 +85,6 @@ class AggregateConfig(Section):
     view_gap_s: Positive = 600  # without request_id: a pause this long (seconds) on a surface starts a new feed view
     validation_user_share: Share = 0.05  # users kept from training to choose checkpoints on
     heldout_user_share: Share = 0.05  # users never seen in training or validation, evaluated as new users
-    min_history: int = Field(default=0, ge=0)  # users with fewer positive engagements are kept but never trained on
     shards: Positive = 8  # user shards; one shard must fit in memory
     runner: str = "FnApiRunner"  # Beam runner by name; the local default is exact, see docs/aggregation.md
     runner_options: tuple[str, ...] = ("--direct_running_mode=in_memory", "--direct_num_workers=1")

@@ -1,0 +1,72 @@
+"""The application object and what surrounds every command: version, logging, errors as one line, exit codes."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+import pinrec_core
+from pinrec_core.errors import PinrecError, ReleaseRejected
+
+EXIT_FAILED, EXIT_REJECTED, EXIT_INTERRUPTED = 1, 3, 130
+
+
+@dataclass
+class Settings:
+    """What the options before the command said."""
+
+    debug: bool = False
+
+
+def build_app(settings: Settings) -> typer.Typer:
+    """All commands of pinrec_core; a caller may add its own before `execute`."""
+    from pinrec_core.cli import ask, configs, logs, release, training
+
+    app = typer.Typer(name="pinrec", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                      rich_markup_mode=None,  # "[validate]" in a help text is a section, not markup
+                      context_settings={"help_option_names": ["-h", "--help"]},
+                      help="A gated, versioned generative-retrieval workflow over anyone's event logs.")
+
+    @app.callback()
+    def _options(
+        debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and debug messages.")] = False,
+        version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version,
+                                              help="Show the version.")] = False,
+    ) -> None:
+        settings.debug = debug
+        logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+        logging.getLogger("pinrec").setLevel(logging.DEBUG if debug else logging.INFO)
+
+    for group in (logs, training, release, ask, configs):
+        group.add_commands(app)
+    return app
+
+
+def execute(app: typer.Typer, settings: Settings, arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code: 0 done, 1 failed, 2 wrong usage, 3 rejected by the gate, 130 stopped."""
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="pinrec")
+        return 0
+    except SystemExit as end:  # how typer ends every command
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        return EXIT_INTERRUPTED
+    except PinrecError as error:
+        if settings.debug:
+            traceback.print_exc()
+        rejected = isinstance(error, ReleaseRejected)
+        typer.echo(f"{'rejected' if rejected else 'error'}: {error}", err=True)
+        return EXIT_REJECTED if rejected else EXIT_FAILED
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"pinrec {pinrec_core.__version__}")
+        raise typer.Exit

@@ -1,0 +1,54 @@
+"""Commands of training and evaluation: pretrain, finetune, evaluate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pinrec_core.cli.options import ConfigFile, DatasetDir, Output, Registry, Surface
+from pinrec_core.config import Config
+
+BaseDir = Annotated[Path, typer.Option("--base", help="What pretrain wrote.")]
+ModelDir = Annotated[Path, typer.Option("--model", help="What finetune wrote.")]
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Register the commands."""
+    app.command("pretrain")(pretrain)
+    app.command("finetune")(finetune)
+    app.command("evaluate")(evaluate)
+
+
+def pretrain(config: ConfigFile, dataset: DatasetDir, output: Output) -> None:
+    """Train the base model on the engagements of all surfaces."""
+    from pinrec_core.training.pretrain import pretrain as run
+
+    settings = Config.load(config)
+    _show(run(dataset, output, model=settings.model, pretrain=settings.pretrain).facts)
+
+
+def finetune(config: ConfigFile, dataset: DatasetDir, base: BaseDir, surface: Surface, output: Output) -> None:
+    """Fit the base model to the feed views of one surface."""
+    from pinrec_core.training.finetune import finetune as run
+
+    _show(run(dataset, base, output, surface=surface, finetune=Config.load(config).finetune).facts)
+
+
+def evaluate(config: ConfigFile, dataset: DatasetDir, model: ModelDir, surface: Surface, registry: Registry,
+             output: Output) -> None:
+    """Measure a candidate beside baselines and the live release."""
+    from pinrec_core.evaluation.evaluate import evaluate as run
+
+    settings = Config.load(config)
+    run(dataset, model, output, surface=surface, generation=settings.generation, evaluation=settings.evaluation,
+        registry=registry)
+    measured = json.loads((output / "evaluation.json").read_bytes())["metrics"]
+    _show({name: f"{m['value']} [{m['low']}, {m['high']}] n={m['n']}" for name, m in measured.items()})
+
+
+def _show(facts: dict) -> None:
+    for name, value in facts.items():
+        typer.echo(f"{name:28} {value}")

@@ -1,0 +1,74 @@
+"""What the model must beat, on the same requests and from the same past: popularity and untrained item-to-item lists.
+
+Everything before the evaluation window may be counted, the histories of validation and heldout users included, because
+a real system would have seen them too. Engagement means any positive action. Lists that run short (few neighbours) are
+filled up from own-surface popularity, then popularity, so that no baseline is weak for want of an answer.
+
+Legend: E engagements, I items, R requests, L latest items, N list length.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pinrec_core.data.dataset import Dataset
+from pinrec_core.evaluation.cohort import Cohort
+from pinrec_core.evaluation.cooccurrence import count_followers
+from pinrec_core.retrieval.merge import first_distinct
+from pinrec_core.schemas import NO_ITEM
+
+LATEST = 20  # history items `cooccurrence` looks at
+DECAY = 0.8  # weight of an item relative to the one after it
+_DAY_MS = 86_400_000
+
+
+def baseline_lists(dataset: Dataset, cohort: Cohort, n: int, recent_days: int) -> dict[str, np.ndarray]:
+    """Ranked lists [R, n] of every baseline by row name; NO_ITEM where a baseline has nothing more to offer.
+
+    popularity: most engaged on all surfaces; surface_popularity: on this surface; recent_surface_popularity: on this
+    surface in the last `recent_days` before the window; last_item_neighbour: what follows the request's last item
+    (its context item, if any); cooccurrence: what follows its latest items, older ones counting less.
+    """
+    past_E = dataset.time_E < cohort.requests.start_ms
+    here_E = past_E & (dataset.surface_E == dataset.log.surface_names.index(cohort.surface))
+    recent_E = here_E & (dataset.time_E >= cohort.requests.start_ms - recent_days * _DAY_MS)
+    everywhere_N, here_N, recent_N = (popular(dataset, counts_E, n) for counts_E in (past_E, here_E, recent_E))
+    fallback = np.concatenate([here_N, everywhere_N])
+    user_E = np.repeat(np.arange(dataset.n_users), np.diff(dataset.offsets_U1))
+    followers = count_followers(dataset.item_E[past_E], user_E[past_E], dataset.retrievable_I)
+    latest_RL = latest_items(dataset, cohort, LATEST)
+    shape = (len(cohort), n)
+    return {
+        "popularity": np.broadcast_to(everywhere_N, shape),
+        "surface_popularity": np.broadcast_to(_filled(here_N[None], everywhere_N, n)[0], shape),
+        "recent_surface_popularity": np.broadcast_to(_filled(recent_N[None], fallback, n)[0], shape),
+        "last_item_neighbour": _filled(followers.rank(latest_RL[:, :1], 1.0, n), fallback, n),
+        "cooccurrence": _filled(followers.rank(latest_RL, DECAY, n), fallback, n)}
+
+
+def popular(dataset: Dataset, counts_E: np.ndarray, n: int) -> np.ndarray:
+    """The n retrievable items with most counted engagements, ties to the lower index; NO_ITEM once counts are 0."""
+    count_I = np.bincount(dataset.item_E[counts_E], minlength=dataset.n_items) * dataset.retrievable_I
+    top = np.argsort(-count_I, kind="stable")[:n]
+    out_N = np.full(n, NO_ITEM, dtype=np.int64)
+    out_N[: len(top)] = np.where(count_I[top] > 0, top, NO_ITEM)
+    return out_N
+
+
+def latest_items(dataset: Dataset, cohort: Cohort, limit: int) -> np.ndarray:
+    """Items of each request's history, latest first, [R, limit]; a context item counts as the latest. NO_ITEM pads."""
+    end_R = dataset.before(cohort.requests.user_R, np.full(len(cohort), cohort.requests.start_ms))
+    place_RL = end_R[:, None] - 1 - np.arange(limit)
+    present_RL = place_RL >= dataset.offsets_U1[cohort.requests.user_R][:, None]
+    latest_RL = np.full(place_RL.shape, NO_ITEM, dtype=np.int64)
+    latest_RL[present_RL] = dataset.item_E[place_RL[present_RL]]
+    asked_R = cohort.requests.context_R != NO_ITEM
+    latest_RL[asked_R] = np.column_stack([cohort.requests.context_R[asked_R], latest_RL[asked_R, :-1]])
+    return latest_RL
+
+
+def _filled(item_RN: np.ndarray, fallback: np.ndarray, n: int) -> np.ndarray:
+    """Lists continued with the fallback's items that they do not have yet."""
+    long_RM = np.concatenate([item_RN, np.broadcast_to(fallback, (len(item_RN), len(fallback)))], axis=1)
+    place_RN = first_distinct(long_RM, n)
+    return np.where(place_RN >= 0, np.take_along_axis(long_RM, np.maximum(place_RN, 0), axis=1), NO_ITEM)

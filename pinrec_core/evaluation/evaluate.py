@@ -1,0 +1,103 @@
+"""The evaluate step: one model on one surface, through the code that serves, beside baselines and the live release.
+
+    evaluation.json    surface, unit, counts; metrics with intervals; by action and by user split; the table of rows;
+                       the best baseline of each metric; the live release with the paired difference
+    per_user.parquet   the same metrics per user and row, for paired comparisons
+    timings.json       seconds per part; outside the manifest, so that equal inputs give equal fingerprints
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from pinrec_core import storage
+from pinrec_core.config import EvaluationConfig, GenerationConfig
+from pinrec_core.data.dataset import Dataset
+from pinrec_core.errors import ConfigError
+from pinrec_core.evaluation.baselines import baseline_lists
+from pinrec_core.evaluation.cohort import build_cohort
+from pinrec_core.evaluation.document import document, live_part, per_user
+from pinrec_core.evaluation.live import open_live
+from pinrec_core.evaluation.subject import Answers, ask, exact_retriever, plain_answers
+from pinrec_core.evaluation.table import LIVE, MODEL, Table
+from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest, write_manifest
+from pinrec_core.model.io import load_model
+
+EVALUATION_NAME, PER_USER_NAME, TIMINGS_NAME = "evaluation.json", "per_user.parquet", "timings.json"
+log = logging.getLogger("pinrec")
+
+
+def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generation: GenerationConfig,
+             evaluation: EvaluationConfig, registry: str) -> Manifest:
+    """Measure `model` on `surface` and write an output of kind "evaluation"; `registry` "" = nothing is live.
+
+    The live release, if any, answers the same requests with the same generation settings. Raises ConfigError for an
+    unknown surface or a list shorter than the largest k, IntegrityError for damaged inputs. An empty cohort is no
+    error: its metrics are null with n = 0, which no gate passes.
+    """
+    depth = max(evaluation.ks)
+    if depth > generation.candidates:
+        raise ConfigError(f"evaluation.ks reach {depth}, generation.candidates is only {generation.candidates}; "
+                          "raise it")
+    model = Path(model)
+    clock, data = _Clock(), Dataset.open(Path(dataset))
+    parents = {"dataset": data.manifest.fingerprint, "model": read_manifest(model, "model").fingerprint}
+    cohort = build_cohort(data, surface, evaluation)
+    clock.lap("open")
+    answers = {MODEL: ask(exact_retriever(load_model(model, verify=False), generation), data, cohort, depth)}
+    clock.lap("model")
+    with open_live(registry, surface) as live:
+        release_id = live.release_id if live else None
+        if live:
+            answers[LIVE] = ask(exact_retriever(live.model, generation), data, cohort, depth)
+            parents["live_model"] = live.fingerprint
+    clock.lap("live")
+    lists = baseline_lists(data, cohort, depth, evaluation.recent_days)
+    baselines = {name: plain_answers(item_RN, cohort) for name, item_RN in lists.items()}
+    clock.lap("baselines")
+    table = _table(Table(cohort, evaluation.ks), data, answers, baselines)
+    found = table.estimated(evaluation)
+    clock.lap("estimates")
+    result = document(table, found, answers | baselines, data) | {
+        "live": live_part(release_id, found, answers), "model_fingerprint": parents["model"],
+        "dataset_fingerprint": parents["dataset"], "model_path": str(model.absolute())}
+    headline = result["metrics"][f"recall@{evaluation.ks[0]}"]["value"]
+    log.info("evaluate %s: %d users, %d targets, recall@%d %s, %.1f s", surface, result["n_users"], result["n_targets"],
+             evaluation.ks[0], "none" if headline is None else f"{headline:.4f}", sum(clock.seconds.values()))
+    with storage.staged_directory(output) as aside:
+        storage.write_bytes(str(aside / EVALUATION_NAME), json.dumps(result, indent=1, allow_nan=False).encode())
+        pq.write_table(per_user(table, data), aside / PER_USER_NAME)
+        manifest = write_manifest(
+            aside, kind="evaluation", parents=parents,
+            config_fingerprint=fingerprint_of(generation, evaluation, surface),
+            counts={name: result[f"n_{name}"] for name in ("users", "requests", "targets")},
+            facts={"surface": surface, "unit": cohort.unit, "model_path": result["model_path"]})
+        storage.write_bytes(str(aside / TIMINGS_NAME), json.dumps(clock.seconds, indent=1).encode())
+    return manifest
+
+
+class _Clock:
+    """Seconds since the previous lap, by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name], self._last = round(now - self._last, 3), now
+
+
+def _table(table: Table, data: Dataset, answers: dict[str, Answers], baselines: dict[str, Answers]) -> Table:
+    """All columns: every row as a whole, the candidate also by action and split, and its paired differences."""
+    for row, answer in (answers | baselines).items():
+        table.add(row, answer)
+    table.add_actions(MODEL, answers[MODEL], data.log)
+    table.add_splits(MODEL, data.split_U[table.cohort.user_U])
+    table.add_differences(MODEL, [row for row in (*answers, *baselines) if row != MODEL])
+    return table

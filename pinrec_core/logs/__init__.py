@@ -1,0 +1,1 @@
+"""Event logs in, training dataset out: importers, the synthetic world, the Beam aggregation and its checks."""

@@ -1,0 +1,197 @@
+"""The Beam job of aggregate_logs: read, clean and spill by user shard; number the items; build each shard.
+
+    tasks ── SpillEvents ──┬── references of seen items ── NumberItems ──┐ (path of the item numbering)
+                           └── references by shard ── GroupByKey ── BuildShards ── parts of sequences and views
+
+Only references and paths go through the runner. Every worker leaves a report file; the driver adds them up, so that
+the count identity does not rest on what it checks. All DoFns are importable, nothing local lies between stages.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pinrec_core.config import AggregateConfig, LogConfig
+from pinrec_core.errors import ConfigError, DataError
+from pinrec_core.logs.clean import KEPT, REASONS, encode_batch, judge, null_counts, quarantined_rows
+from pinrec_core.logs.items import number_items
+from pinrec_core.logs.partitions import ReadTask
+from pinrec_core.logs.reading import read_batches
+from pinrec_core.logs.shard import build_tables, load_shard
+from pinrec_core.logs.spill import ITEMS_KEY, ChunkRef, read_chunk, split_by_user, write_chunks
+from pinrec_core.logs.statistics import item_counts, shard_report
+from pinrec_core.logs.window import Window
+from pinrec_core.storage import join, list_names, read_bytes, write_bytes
+
+STORED_PER_REASON = 1000  # quarantined rows kept per reason; all are counted
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker needs to know."""
+
+    log: LogConfig
+    aggregate: AggregateConfig
+    window: Window
+    work: str  # folder for spilled chunks and reports, reachable by all workers
+    output: str  # folder of the dataset being built
+
+    def path(self, *parts: str) -> str:
+        """A path in the work folder."""
+        return join(self.work, *parts)
+
+
+def run_job(job: Job, tasks: list[ReadTask]) -> None:
+    """Run the whole pipeline to its end on the configured runner. Raises DataError with what a worker found."""
+    options = runner_options(job.aggregate)
+    try:
+        with beam.Pipeline(options=options) as pipeline:
+            chunks = pipeline | "Tasks" >> beam.Create(tasks) | SpillEvents(job)
+            _ = chunks | BuildShards(job)
+    except Exception as error:  # runners wrap a worker's error in their own; the worker left its message behind
+        messages = [read_bytes(job.path("errors", name)).decode() for name in list_names(job.path("errors"))]
+        if messages:
+            raise DataError("; ".join(messages)) from error
+        raise
+
+
+def runner_options(aggregate: AggregateConfig) -> PipelineOptions:
+    """Beam options with the runner by name. Raises ConfigError for the mode that is known to lose rows."""
+    flags = [f"--runner={aggregate.runner}", *aggregate.runner_options]
+    if any("multi_threading" in flag for flag in flags):
+        raise ConfigError("aggregate.runner_options ask for direct_running_mode=multi_threading, which loses rows "
+                          "without an error; use in_memory or multi_processing")
+    return PipelineOptions(flags)
+
+
+class SpillEvents(beam.PTransform):
+    """ReadTask -> (shard or ITEMS_KEY, ChunkRef)."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+
+    def expand(self, tasks: beam.PCollection) -> beam.PCollection:
+        """Spread the tasks over workers, then clean and spill."""
+        return tasks | "Spread" >> beam.Reshuffle() | "Clean and spill" >> beam.ParDo(SpillFn(self.job))
+
+
+class BuildShards(beam.PTransform):
+    """(shard or ITEMS_KEY, ChunkRef) -> number of each shard built."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+
+    def expand(self, chunks: beam.PCollection) -> beam.PCollection:
+        """Number the items, then build every shard with that numbering."""
+        numbering = (chunks | "Seen items" >> beam.Filter(_lists_items) | "Gather items" >> beam.GroupByKey()
+                     | "Number items" >> beam.ParDo(NumberItemsFn(self.job)))
+        return (chunks | "Rows" >> beam.Filter(_holds_rows) | "Gather shards" >> beam.GroupByKey()
+                | "Build shards" >> beam.ParDo(BuildShardFn(self.job), beam.pvalue.AsSingleton(numbering)))
+
+
+class SpillFn(beam.DoFn):
+    """Reads one task, cleans it, writes its kept rows by shard, yields where they are."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def process(self, task):
+        """Yield (key, ChunkRef) for each chunk written; leave the task's report when all of it is read."""
+        report = {"task": task.number, "rows_read": 0, "rows_passed": 0, "nulls": {}, "examples": [],
+                  "quarantined": dict.fromkeys(REASONS, 0)}
+        try:
+            for number, batch in enumerate(read_batches(task.file, task.row_groups)):
+                yield from self._spill(task, number, batch, report)
+        except DataError as error:
+            write_bytes(self.job.path("errors", f"task-{task.number:06d}.txt"), str(error).encode())
+            raise
+        write_bytes(self.job.path("tasks", f"{task.number:06d}.json"), json.dumps(report).encode())
+
+    def _spill(self, task: ReadTask, number: int, batch: pa.RecordBatch, report: dict) -> list[tuple[int, ChunkRef]]:
+        events = encode_batch(batch, self.job.log)
+        reason_N = judge(events, task.day, self.job.window)
+        report["examples"] += quarantined_rows(batch, reason_N, file=task.file.name,
+                                               first_row=task.first_row + report["rows_read"], limit=STORED_PER_REASON)
+        report["rows_read"] += batch.num_rows
+        report["rows_passed"] += int((reason_N == KEPT).sum())
+        for code, name in enumerate(REASONS, start=1):
+            report["quarantined"][name] += int((reason_N == code).sum())
+        for name, count in null_counts(batch).items():
+            report["nulls"][name] = report["nulls"].get(name, 0) + count
+        path = self.job.path("spill", f"{task.number:06d}-{number:04d}.arrow")
+        return write_chunks(path, split_by_user(events, reason_N == KEPT, task.day, self.job.aggregate.shards))
+
+
+class NumberItemsFn(beam.DoFn):
+    """Gives every item its index and writes the numbering; yields its path."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def process(self, keyed):
+        """Yield the path of an Arrow file with (item_id, item_type) in index order."""
+        with FileSystems.open(self.job.path("catalog.parquet")) as source:
+            catalogued = pq.read_table(source, columns=["item_id", "item_type"])
+        items = number_items(catalogued, map(read_chunk, sorted(keyed[1])))
+        path = self.job.path("items.arrow")
+        with FileSystems.create(path) as sink, pa.ipc.new_stream(sink, items.schema) as writer:
+            writer.write_table(items)
+        yield path
+
+
+class BuildShardFn(beam.DoFn):
+    """Builds one shard's part of the dataset from all its chunks."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def process(self, keyed, numbering):
+        """Write the shard's parts and report; yield its number."""
+        number, refs = keyed
+        job, items = self.job, read_numbering(numbering)
+        shard = load_shard(_gather(refs), items, job.aggregate)
+        tables = build_tables(shard, job.log, job.aggregate.view_gap_s)
+        for folder, table in (("sequences", tables.sequences), ("views", tables.views)):
+            with FileSystems.create(join(job.output, folder, f"part-{number:05d}.parquet")) as sink:
+                pq.write_table(table, sink)
+        counts = pa.table(dict(zip(("item", "engagements", "train_count"), item_counts(shard, tables, job.window),
+                                   strict=True)))
+        with FileSystems.create(job.path("items", f"{number:05d}.parquet")) as sink:
+            pq.write_table(counts, sink)
+        report = {"shard": number, **shard_report(shard, tables, job.log, job.window)}
+        write_bytes(job.path("shards", f"{number:05d}.json"), json.dumps(report).encode())
+        yield number
+
+
+def _gather(refs: Iterable[ChunkRef]) -> pa.Table:
+    return pa.concat_tables([read_chunk(ref) for ref in sorted(refs)])
+
+
+def read_numbering(path: str) -> pa.Table:
+    """(item_id, item_type) of every item, in index order."""
+    with FileSystems.open(path) as source:
+        return pa.ipc.open_stream(source).read_all()
+
+
+def _lists_items(keyed: tuple[int, ChunkRef]) -> bool:
+    return keyed[0] == ITEMS_KEY
+
+
+def _holds_rows(keyed: tuple[int, ChunkRef]) -> bool:
+    return keyed[0] != ITEMS_KEY
+
+
+def reports(job: Job, folder: str) -> Iterator[dict]:
+    """The report documents of a folder (tasks or shards), in order."""
+    for name in list_names(job.path(folder)):
+        yield json.loads(read_bytes(job.path(folder, name)))

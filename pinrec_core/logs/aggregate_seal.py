@@ -1,0 +1,147 @@
+"""After the Beam job: add up what the workers reported, refuse a dataset that lost a row, seal one that did not."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pinrec_core.errors import DataError
+from pinrec_core.logs.aggregate_job import STORED_PER_REASON, Job, read_numbering, reports
+from pinrec_core.logs.clean import REASONS
+from pinrec_core.logs.inputs import Inputs
+from pinrec_core.logs.items import CatalogFacts, write_items
+from pinrec_core.logs.partitions import ReadTask
+from pinrec_core.logs.statistics import EXAMPLES, Report, summarise, total
+from pinrec_core.logs.table_files import TableFile
+from pinrec_core.manifest import Manifest, fingerprint_of, write_manifest
+from pinrec_core.schemas import QUARANTINE
+from pinrec_core.storage import list_names, write_bytes
+
+logger = logging.getLogger("pinrec")
+
+
+def seal(job: Job, inputs: Inputs, facts: CatalogFacts, tasks: list[ReadTask]) -> Manifest:
+    """Check the counts, write what the driver owns, drop the work folder, write the manifest last. Raises DataError."""
+    examples: list[dict[str, Any]] = []
+    task_reports = list(_without_examples(reports(job, "tasks"), examples))
+    shard_reports = list(reports(job, "shards"))
+    counts = check_counts(inputs.rows, tasks, task_reports, shard_reports)
+    numbered = read_numbering(job.path("items.arrow"))
+    engaged_I, train_I = _item_counts(job, numbered.num_rows)
+    aside = Path(job.output)
+    write_items(job.path("catalog.parquet"), numbered, train_I, aside / "items.parquet")
+    _write_quarantine(examples, aside / "quarantine")
+    statistics = summarise(job.log, job.window, task_reports, shard_reports) | _driver_facts(inputs, facts, examples)
+    uncatalogued = facts.items + np.flatnonzero(engaged_I[facts.items:])
+    statistics |= {"counts": counts, "items_engaged": int((engaged_I > 0).sum()),
+                   "items_engaged_uncatalogued": len(uncatalogued),
+                   "uncatalogued_examples": numbered.column("item_id").take(uncatalogued[:EXAMPLES]).to_pylist()}
+    write_bytes(str(aside / "statistics.json"), json.dumps(statistics, indent=1, ensure_ascii=False).encode())
+    shutil.rmtree(job.work)
+    for warning in statistics["warnings"]:
+        logger.warning("aggregate: %s", warning)
+    return write_manifest(
+        aside, kind="dataset", config_fingerprint=_fingerprint(job), counts=counts | {
+            "items": numbered.num_rows, "items_catalogued": facts.items, "items_engaged": statistics["items_engaged"]},
+        facts=_dataset_facts(job, facts), parents={
+            "events": _lineage(file for _, file in inputs.events), "catalog": _lineage(inputs.catalog)})
+
+
+def check_counts(rows_in: int, tasks: list[ReadTask], task_reports: list[Report],
+                 shard_reports: list[Report]) -> dict[str, int]:
+    """The row identity, from counters that do not know of each other. Raises DataError if a single row is amiss."""
+    read = {report["task"]: report["rows_read"] for report in task_reports}
+    short = [f"{task.file.name}: {read.get(task.number, 0)} of {task.rows} rows read" for task in tasks
+             if read.get(task.number, 0) != task.rows]
+    quarantined = sum(sum(report["quarantined"].values()) for report in task_reports)
+    kept, duplicate = total(shard_reports, "rows_kept"), total(shard_reports, "rows_duplicate")
+    accounted = kept + quarantined + duplicate
+    if short or rows_in != accounted:
+        raise DataError(
+            f"rows do not add up: {rows_in} in, but {kept} kept + {quarantined} quarantined + {duplicate} duplicates = "
+            f"{accounted}; {total(task_reports, 'rows_passed')} rows were sent to shards and "
+            f"{total(shard_reports, 'rows_loaded')} arrived. {'; '.join(short)} Nothing was written. "
+            "Rerun, if need be on another aggregate.runner")
+    if not kept:
+        reasons = {name: sum(report["quarantined"][name] for report in task_reports) for name in REASONS}
+        told = ", ".join(f"{count} {name}" for name, count in reasons.items() if count)
+        raise DataError(f"none of {rows_in} rows could be used: {told}; check the [log] section against the data")
+    return {"rows_in": rows_in, "rows_kept": kept, "rows_quarantined": quarantined, "rows_duplicate": duplicate,
+            "users": total(shard_reports, "users"), "users_engaged": total(shard_reports, "users_engaged"),
+            "exposures": total(shard_reports, "exposures"), "engagements": total(shard_reports, "engagements"),
+            "views": total(shard_reports, "views")}
+
+
+def _without_examples(documents: Iterable[Report], kept: list[dict[str, Any]]) -> Iterable[Report]:
+    """Reports without their quarantined rows, of which the first STORED_PER_REASON per reason go to `kept`."""
+    stored: Counter[str] = Counter()
+    for report in documents:
+        for row in report.pop("examples"):
+            stored[row["reason"]] += 1
+            if stored[row["reason"]] <= STORED_PER_REASON:
+                kept.append(row)
+        yield report
+
+
+def _item_counts(job: Job, items: int) -> tuple[np.ndarray, np.ndarray]:
+    """Engagements and training engagements of every item, summed over the shards."""
+    engaged_I, train_I = np.zeros(items, np.int64), np.zeros(items, np.int64)
+    for name in list_names(job.path("items")):
+        table = pq.read_table(job.path("items", name))
+        index = table.column("item").to_numpy()
+        engaged_I[index] += table.column("engagements").to_numpy()
+        train_I[index] += table.column("train_count").to_numpy()
+    return engaged_I, train_I
+
+
+def _write_quarantine(rows: list[dict[str, Any]], folder: Path) -> None:
+    folder.mkdir()
+    pq.write_table(pa.Table.from_pylist(rows, schema=QUARANTINE), folder / "part-00000.parquet")
+
+
+def _driver_facts(inputs: Inputs, facts: CatalogFacts, examples: list[dict[str, Any]]) -> dict[str, Any]:
+    """What only the driver knows: files, extra columns, the catalog, examples, warnings."""
+    extra = Counter(name for _, file in inputs.events for name in file.extra)
+    rows_of_day = Counter({date: 0 for date in inputs.window.dates})
+    for day, file in inputs.events:
+        rows_of_day[inputs.window.dates[day]] += file.rows
+    warnings = [f"partition {date} has 0 rows" for date, rows in rows_of_day.items() if not rows]
+    warnings += [f"column {name!r} of {count} event files is not used" for name, count in sorted(extra.items())]
+    if facts.foreign_rows:
+        warnings.append(f"{facts.foreign_rows} catalog rows are of types outside log.item_types and were left out")
+    by_reason: dict[str, list] = {}
+    for row in examples:
+        shown = by_reason.setdefault(row["reason"], [])
+        if len(shown) < EXAMPLES:
+            shown.append(row)
+    return {"event_files": len(inputs.events), "rows_in_by_date": dict(rows_of_day),
+            "extra_columns": dict(sorted(extra.items())), "catalog": asdict(facts),
+            "quarantine_examples": by_reason, "warnings": warnings}
+
+
+def _dataset_facts(job: Job, facts: CatalogFacts) -> dict[str, Any]:
+    window = job.window
+    return {"log": job.log.model_dump(mode="json"), "date": window.dates[-1], "first_date": window.dates[0],
+            "timezone": job.aggregate.timezone, "start_ms": window.start_ms, "train_end_ms": window.train_end_ms,
+            "eval_end_ms": window.end_ms, "content_dim": facts.content_dim}
+
+
+def _fingerprint(job: Job) -> str:
+    """Of everything that shapes the dataset; the runner does not."""
+    shaping = job.aggregate.model_copy(update={"runner": "", "runner_options": ()})
+    return fingerprint_of(job.log, shaping, job.window.dates[-1])
+
+
+def _lineage(files: Iterable[TableFile]) -> str:
+    """Fingerprint of input files by name, size and rows; hashing their bytes would mean reading everything twice."""
+    return fingerprint_of(*(f"{file.name} {file.size} {file.rows}" for file in files))

@@ -1,0 +1,1 @@
+"""Gate, release bundle, verification and promotion: nothing becomes live without a verdict and a verification."""

@@ -1,0 +1,137 @@
+"""build_index: a passed surface of a verdict becomes one immutable release. `pinrec build-index --surface S ...`.
+
+The verdict is re-read and everything is checked against it: a surface that did not pass, a model that is not the
+evaluated one, a dataset that is not the evaluated one are refused.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+
+from pinrec_core import storage
+from pinrec_core.config import GenerationConfig, IndexConfig
+from pinrec_core.data.dataset import Dataset
+from pinrec_core.errors import IntegrityError, PinrecError
+from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest, write_manifest
+from pinrec_core.model.io import load_model
+from pinrec_core.model.pinrec import PinRec
+from pinrec_core.registry import release_path
+from pinrec_core.release import bundle
+from pinrec_core.release.evidence import PER_USER_NAME
+from pinrec_core.release.histories import write_histories
+from pinrec_core.release.verdict import (
+    EVALUATIONS_FOLDER,
+    VERDICT_NAME,
+    Decision,
+    SurfaceVerdict,
+    Verdict,
+    read_verdict,
+)
+from pinrec_core.retrieval.index import ItemIndex
+
+log = logging.getLogger("pinrec")
+
+
+def build_index(dataset: Path, verdict: Path, registry: str, *, surface: str, generation: GenerationConfig,
+                index: IndexConfig) -> str:
+    """Write the surface's release to `<registry>/releases/<id>/` and return its id, the manifest's fingerprint.
+
+    A release that is there already is reused. Raises PinrecError if the verdict did not pass the surface,
+    IntegrityError if the model or the dataset is not the one that was evaluated, or anything was altered.
+    """
+    judged, verdict_manifest = read_verdict(verdict)
+    passed = _passed_surface(judged, surface)
+    opened = Dataset.open(dataset)
+    _same("dataset", str(dataset), opened.manifest.fingerprint, passed.dataset_fingerprint)
+    with tempfile.TemporaryDirectory(prefix="pinrec-release-") as aside:
+        folder = Path(aside)
+        model = _take_model(passed, folder / bundle.MODEL)
+        _same_items(model, opened, passed.model_path)
+        kind = _write_index(model, folder / bundle.INDEX, index, passed.model_fingerprint)
+        users = write_histories(opened, folder / bundle.HISTORIES, model.config.max_length)
+        storage.write_bytes(str(folder / bundle.GENERATION), generation.model_dump_json(indent=1).encode())
+        _take_evidence(Path(verdict), folder, surface)
+        manifest = write_manifest(
+            folder, kind="release", config_fingerprint=fingerprint_of(generation, index),
+            parents={"dataset": passed.dataset_fingerprint, "model": passed.model_fingerprint,
+                     "evaluation": passed.evaluation_fingerprint, "verdict": verdict_manifest.fingerprint},
+            counts={"users": users, "items": model.n_items, "indexed_items": kind["items"]},
+            facts=_facts(surface, opened, passed, verdict_manifest, folder) | {"index": kind["kind"]})
+        _publish(registry, folder, manifest)
+    return manifest.fingerprint
+
+
+def _passed_surface(judged: Verdict, surface: str) -> SurfaceVerdict:
+    if surface not in judged.surfaces:
+        raise PinrecError(f"the verdict says nothing about surface {surface!r}; it judged {sorted(judged.surfaces)}")
+    found = judged.surfaces[surface]
+    if judged.decision is not Decision.PROMOTE or found.decision is not Decision.PROMOTE:
+        reasons = found.reasons or judged.reasons
+        raise PinrecError(f"the verdict did not pass surface {surface!r}: {'; '.join(reasons)}")
+    return found
+
+
+def _take_model(passed: SurfaceVerdict, target: Path) -> PinRec:
+    """Copy the evaluated model directory, file by file as its manifest names them, and load the copy."""
+    with storage.local_tree(passed.model_path) as source:
+        manifest = read_manifest(source, "model", verify=False)  # the copy is hashed when it is loaded
+        _same("model", passed.model_path, manifest.fingerprint, passed.model_fingerprint)
+        for name in (*manifest.files, storage.MANIFEST_NAME):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(Path(source, name), target / name)
+    return load_model(target)
+
+
+def _same(what: str, where: str, found: str, judged: str) -> None:
+    if found != judged:
+        raise IntegrityError(f"{what} {where} has fingerprint {found}, the verdict is about {judged}; pass the "
+                             f"{what} that was evaluated, or evaluate and gate again")
+
+
+def _same_items(model: PinRec, dataset: Dataset, model_path: str) -> None:
+    """Histories hold item indices of the dataset; they must mean the same items to the model."""
+    if not model.items["item_id"].equals(dataset.items["item_id"]):
+        raise IntegrityError(f"model {model_path} has {model.n_items} items, the dataset {dataset.n_items}, and "
+                             "their ids or order differ; train on this dataset")
+
+
+def _write_index(model: PinRec, folder: Path, config: IndexConfig, model_fingerprint: str) -> dict:
+    folder.mkdir()
+    built = ItemIndex.build(model.all_item_vectors().numpy(), model.retrievable_I.numpy(), config)
+    built.save(folder)
+    description = {"kind": built.kind.value, "items": built.n_items, "dimension": model.config.item_dim,
+                   "model_fingerprint": model_fingerprint, "config": config.model_dump(mode="json")}
+    storage.write_bytes(str(folder / Path(bundle.INDEX_DESCRIPTION).name), json.dumps(description, indent=1).encode())
+    return description
+
+
+def _take_evidence(verdict: Path, folder: Path, surface: str) -> None:
+    evaluations = verdict / EVALUATIONS_FOLDER
+    shutil.copyfile(verdict / VERDICT_NAME, folder / bundle.VERDICT)
+    shutil.copyfile(evaluations / f"{surface}.json", folder / bundle.EVALUATION)
+    shutil.copyfile(evaluations / f"{surface}.{PER_USER_NAME}", folder / bundle.PER_USER)
+
+
+def _facts(surface: str, dataset: Dataset, passed: SurfaceVerdict, verdict_manifest: Manifest, folder: Path) -> dict:
+    metrics = json.loads((folder / bundle.EVALUATION).read_bytes())["metrics"]
+    return {"surface": surface, "date": dataset.manifest.facts["date"], "asked_ms": dataset.eval_end_ms,
+            "dataset_fingerprint": passed.dataset_fingerprint, "model_fingerprint": passed.model_fingerprint,
+            "evaluation_fingerprint": passed.evaluation_fingerprint,
+            "verdict_fingerprint": verdict_manifest.fingerprint,
+            "recall": {name: metric["value"] for name, metric in metrics.items()}}
+
+
+def _publish(registry: str, folder: Path, manifest: Manifest) -> None:
+    """Upload unless the very same release is there; one that is there and altered is an error, never overwritten."""
+    target = release_path(registry, manifest.fingerprint)
+    if not storage.exists(storage.join(target, storage.MANIFEST_NAME)):
+        storage.upload_tree(folder, target)
+        log.info("build_index: wrote release %s (%s)", manifest.fingerprint, manifest.facts["surface"])
+        return
+    with storage.local_tree(target) as there:
+        bundle.read_release(there, manifest.fingerprint)
+    log.info("build_index: release %s is there already, reused", manifest.fingerprint)

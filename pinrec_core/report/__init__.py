@@ -1,0 +1,1 @@
+"""Run folder and report: what a person reads the morning after, made from JSON files alone."""

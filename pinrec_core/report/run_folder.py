@@ -1,0 +1,89 @@
+"""The run folder `<registry>/runs/<run_id>/`: each step leaves its result here, and the report needs nothing else.
+
+    data.json, statistics.json           record_data: counts of the dataset manifest and its statistics
+    training/<name>.jsonl                record_training: metrics of pretraining and of each surface's fine-tuning
+    verdict.json, evaluations/<s>.json   record_gate
+    verifications/<s>.json               record_verification
+    promotion.json | rejection.json      record_promotion, record_rejection
+    failure.json                         record_failure: the step that failed and its message
+
+Files may be missing in any combination. Folders are local paths or gs:// URIs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from pinrec_core import storage
+from pinrec_core.errors import ConfigError
+from pinrec_core.manifest import read_manifest
+from pinrec_core.release.promote import Promotion, Rejection
+from pinrec_core.release.verdict import EVALUATIONS_FOLDER, VERDICT_NAME, read_verdict
+
+DATA = "data.json"
+STATISTICS = "statistics.json"
+TRAINING_FOLDER = "training"
+VERIFICATIONS_FOLDER = "verifications"
+PROMOTION = "promotion.json"
+REJECTION = "rejection.json"
+FAILURE = "failure.json"
+_NAME = re.compile(r"[\w-][\w. -]*")
+
+
+def run_folder(registry: str, run_id: str) -> str:
+    """Where the folder of a run is. Raises ConfigError if the id could point elsewhere."""
+    return storage.join(registry, "runs", _plain(run_id))
+
+
+def record_data(run: str, dataset: Path) -> None:
+    """Keep the dataset's counts, date and statistics. Raises IntegrityError if the dataset is altered."""
+    manifest = read_manifest(dataset, "dataset", verify=False)
+    known = {"fingerprint": manifest.fingerprint, "counts": manifest.counts, "facts": manifest.facts}
+    _write(run, DATA, known)
+    storage.write_bytes(storage.join(run, STATISTICS), (Path(dataset) / STATISTICS).read_bytes())
+
+
+def record_training(run: str, name: str, model: Path) -> None:
+    """Keep the metrics of one training, under a name such as "pretrain" or "finetune home"."""
+    metrics = (Path(model) / "metrics.jsonl").read_bytes()
+    storage.write_bytes(storage.join(run, TRAINING_FOLDER, f"{_plain(name)}.jsonl"), metrics)
+
+
+def record_gate(run: str, verdict: Path) -> None:
+    """Keep the verdict and the evaluations it judged. Raises IntegrityError if the verdict directory is altered."""
+    _, manifest = read_verdict(verdict)
+    kept = [name for name in manifest.files if name.startswith(f"{EVALUATIONS_FOLDER}/") and name.endswith(".json")]
+    for name in (*kept, VERDICT_NAME):
+        storage.write_bytes(storage.join(run, name), (Path(verdict) / name).read_bytes())
+
+
+def record_verification(run: str, verification: dict) -> None:
+    """Keep what verify_release returned."""
+    _write(run, f"{VERIFICATIONS_FOLDER}/{_plain(verification['surface'])}.json", verification)
+
+
+def record_promotion(run: str, promotion: Promotion) -> None:
+    """Keep what promote returned."""
+    _write(run, PROMOTION, promotion.model_dump(mode="json"))
+
+
+def record_rejection(run: str, rejection: Rejection) -> None:
+    """Keep why nothing was promoted; call it with `rejection_of(...)` before `reject`, which may raise."""
+    _write(run, REJECTION, rejection.model_dump(mode="json"))
+
+
+def record_failure(run: str, step: str, message: str) -> None:
+    """Keep which step failed and what it said."""
+    _write(run, FAILURE, {"step": step, "message": message})
+
+
+def _write(run: str, name: str, content: dict) -> None:
+    storage.write_bytes(storage.join(run, name), json.dumps(content, indent=1, default=str).encode())
+
+
+def _plain(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"{name!r} cannot name a file of a run; use letters, digits, _ . and -")
+    return name

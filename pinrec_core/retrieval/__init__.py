@@ -1,0 +1,1 @@
+"""History in, ranked candidates out: query generation, outcome budgets, compression, the item index, the merge."""

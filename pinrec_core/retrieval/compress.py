@@ -1,0 +1,71 @@
+"""Compression: a query vector that is nearly an earlier one joins it and gives it its budget.
+
+Legend: B requests, Q generated queries in generation order, P most queries any request of the batch keeps,
+D item dimension.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pinrec_core.retrieval.budget import query_budgets
+from pinrec_core.retrieval.generate import Queries
+
+
+@dataclass(frozen=True)
+class KeptQueries:
+    """The queries of a batch that are left after merging, in generation order, padded to one width per request."""
+
+    vector_BPD: np.ndarray
+    outcome_BP: np.ndarray  # action bit number
+    step_BP: np.ndarray
+    budget_BP: np.ndarray  # candidates each may claim; rows sum to the total, 0 where a share rounds to nothing
+    kept_BP: np.ndarray  # bool; False = padding
+
+    def rows(self, chosen_B: np.ndarray) -> KeptQueries:
+        """The same for some of the requests."""
+        return KeptQueries(self.vector_BPD[chosen_B], self.outcome_BP[chosen_B], self.step_BP[chosen_B],
+                           self.budget_BP[chosen_B], self.kept_BP[chosen_B])
+
+
+def compress(queries: Queries, merge_cosine: float, total: int) -> KeptQueries:
+    """Merge near-equal queries and split `total` candidates over those that stay."""
+    owner_BQ = merge_owners(queries.vector_BQD, merge_cosine)
+    budget_Q = query_budgets(total, queries.share_Q, queries.outcome_Q, queries.decay_Q)
+    budget_BQ = pool_budgets(budget_Q, owner_BQ)
+    kept_BQ = owner_BQ == np.arange(owner_BQ.shape[1])
+    width = int(kept_BQ.sum(axis=1).max(initial=0))
+    column_BP = np.argsort(~kept_BQ, axis=1, kind="stable")[:, :width]
+    return KeptQueries(
+        np.take_along_axis(queries.vector_BQD, column_BP[:, :, None], axis=1), queries.outcome_Q[column_BP],
+        queries.step_Q[column_BP], np.take_along_axis(budget_BQ, column_BP, axis=1),
+        np.take_along_axis(kept_BQ, column_BP, axis=1))
+
+
+def merge_owners(vector_BQD: np.ndarray, merge_cosine: float) -> np.ndarray:
+    """For each query the kept query it belongs to, [B, Q]; a kept query owns itself.
+
+    In generation order: a query whose cosine with some earlier *kept* query exceeds `merge_cosine` (strictly) joins the
+    nearest of those, the earliest at a tie; otherwise it is kept. Queries are unit vectors.
+    """
+    cosine_BQQ = vector_BQD @ vector_BQD.transpose(0, 2, 1)
+    B, Q = vector_BQD.shape[:2]
+    owner_BQ = np.tile(np.arange(Q), (B, 1))
+    kept_BQ = np.zeros((B, Q), dtype=bool)
+    for query in range(Q):
+        to_kept_BP = np.where(kept_BQ[:, :query], cosine_BQQ[:, query, :query], -np.inf)
+        if query:
+            nearest_B = to_kept_BP.argmax(axis=1)
+            joins_B = to_kept_BP.max(axis=1) > merge_cosine
+            owner_BQ[joins_B, query] = nearest_B[joins_B]
+        kept_BQ[:, query] = owner_BQ[:, query] == query
+    return owner_BQ
+
+
+def pool_budgets(budget_Q: np.ndarray, owner_BQ: np.ndarray) -> np.ndarray:
+    """Budgets after merging, [B, Q]: each kept query has its own and its members' budget, the others 0. Sums hold."""
+    B, Q = owner_BQ.shape
+    flat = (np.arange(B)[:, None] * Q + owner_BQ).ravel()
+    return np.bincount(flat, weights=np.tile(budget_Q, B), minlength=B * Q).reshape(B, Q).astype(budget_Q.dtype)

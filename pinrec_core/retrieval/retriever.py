@@ -1,0 +1,156 @@
+"""Retriever: histories in, ranked candidates out. Evaluation, verification and `recommend` all go through `retrieve`.
+
+generate -> merge near-equal queries -> split the candidates over them -> search -> interleave by budget.
+The answer to a request does not depend on what it is batched with, nor on `overfetch`, which only decides how deep the
+first search goes: a request whose list that depth cannot settle is searched again, deep enough.
+
+Legend: R requests of a call, B requests of a batch, P kept queries per request, K neighbours, N candidates,
+M kept queries of all requests, D item dimension.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+
+from pinrec_core.config import GenerationConfig
+from pinrec_core.data.batch import History, collate
+from pinrec_core.errors import ConfigError
+from pinrec_core.model.pinrec import PinRec
+from pinrec_core.retrieval.budget import resolve_shares
+from pinrec_core.retrieval.compress import KeptQueries, compress
+from pinrec_core.retrieval.generate import Question, generate
+from pinrec_core.retrieval.index import ItemIndex
+from pinrec_core.retrieval.merge import interleave
+from pinrec_core.schemas import NO_ITEM
+
+_BATCH = 256  # requests generated and searched together; sorted by length, so that padding is small
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Ranked candidates, best first, and the query that claimed each."""
+
+    item_RN: np.ndarray  # int64 dense item index; NO_ITEM only if an approximate index could not fill the list
+    score_RN: np.ndarray  # float32 inner product with the query that claimed it, -inf at NO_ITEM
+    outcome_RN: np.ndarray  # int64 action bit number that query asked for, -1 at NO_ITEM
+    step_RN: np.ndarray  # int64 generation step of that query, -1 at NO_ITEM
+
+
+@dataclass(frozen=True)
+class QueryLists:
+    """Every kept query by itself with its own neighbours, ascending by request, in generation order within one."""
+
+    request_M: np.ndarray  # row of the request
+    outcome_M: np.ndarray  # action bit number
+    step_M: np.ndarray
+    budget_M: np.ndarray  # candidates it may claim
+    vector_MD: np.ndarray  # float32, unit
+    item_MK: np.ndarray  # its best items, best first; NO_ITEM if an approximate index gave fewer
+
+
+class Retriever:
+    """A model and an index over its item vectors. Create once, call often; calls do not change it."""
+
+    def __init__(self, model: PinRec, index: ItemIndex, generation: GenerationConfig,
+                 item_vectors_ID: torch.Tensor | None = None):
+        """`item_vectors_ID` (the model's own) makes reading histories cheaper; without it they are encoded per call."""
+        self.model, self.index, self.generation = model.eval(), index, generation
+        self.item_vectors_ID = item_vectors_ID
+
+    def retrieve(self, histories: Sequence[History], surface: str, time_R: np.ndarray, *,
+                 shares: Mapping[str, float] | None = None, n: int = 0) -> Candidates:
+        """Exactly min(n, indexed items) distinct candidates for each history, asked on `surface` at `time_R` (UTC ms).
+
+        `shares` (action -> share) overrides the outcome budgets, `n` the number of candidates (0 = configured).
+        Histories end with the context item where there is one and are cut to the model's length. Raises ConfigError for
+        an unknown surface or outcome or a negative n.
+        """
+        return self.retrieve_lists(histories, surface, time_R, shares=shares, n=n)[0]
+
+    def retrieve_lists(self, histories: Sequence[History], surface: str, time_R: np.ndarray, *,
+                       shares: Mapping[str, float] | None = None, n: int = 0,
+                       depth: int = 1) -> tuple[Candidates, QueryLists]:
+        """What `retrieve` gives, and beside it the `depth` nearest items of each kept query, for unordered recall."""
+        n = min(n or self.generation.candidates, self.index.n_items)
+        if n < 0 or depth < 1:
+            raise ConfigError(f"n {n} and depth {depth}: ask for at least 0 candidates at a depth of at least 1")
+        asked = resolve_shares(surface, self.model.log, self.generation, self.model.action_shares, shares)
+        limit = self.model.config.max_length
+        cut = [History(*(column[-limit:] for column in history)) for history in histories]
+        order_R = np.argsort([len(history.item_T) for history in cut], kind="stable")
+        parts = [_nothing(n, self.model.config.item_dim, min(depth, self.index.n_items))]
+        for start in range(0, len(order_R), _BATCH):
+            rows_B = order_R[start : start + _BATCH]
+            time_B = torch.from_numpy(np.asarray(time_R, np.int64)[rows_B])
+            queries = generate(self.model, collate([cut[row] for row in rows_B]), Question(surface, asked, time_B),
+                               self.generation, self.item_vectors_ID)
+            parts.append(self._answer(compress(queries, self.generation.merge_cosine, n), rows_B, n, depth))
+        return _in_order(parts, order_R)
+
+    def _answer(self, kept: KeptQueries, rows_B: np.ndarray, n: int, depth: int) -> tuple[Candidates, QueryLists]:
+        """Search and interleave one batch, again and deeper for the requests that are not settled yet."""
+        first_k = min(n, math.ceil(self.generation.overfetch * kept.budget_BP.max(initial=1)))
+        score_BPK, item_BPK = self._search(kept, max(depth, first_k))
+        lists, open_B = _interleaved(kept, score_BPK, item_BPK, n)
+        for exhaustive in (False, True):  # an approximate search may still leave places free; then visit everything
+            if open_B.any():
+                part = kept.rows(open_B)
+                found, still_open = _interleaved(part, *self._search(part, n, exhaustive=exhaustive), n)
+                for whole, settled in zip(_columns(lists), _columns(found), strict=True):
+                    whole[open_B] = settled
+                open_B[open_B] = still_open
+        mask = kept.kept_BP
+        request_M = rows_B[np.nonzero(mask)[0]]
+        return lists, QueryLists(request_M, kept.outcome_BP[mask], kept.step_BP[mask], kept.budget_BP[mask],
+                                 kept.vector_BPD[mask], item_BPK[mask][:, :depth])
+
+    def _search(self, kept: KeptQueries, k: int, *, exhaustive: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """The k nearest items of every kept query; NO_ITEM at padding."""
+        mask = kept.kept_BP
+        score_MK, item_MK = self.index.search(kept.vector_BPD[mask], k, exhaustive=exhaustive)
+        shape = (*mask.shape, score_MK.shape[1])
+        score_BPK, item_BPK = np.full(shape, -np.inf, np.float32), np.full(shape, NO_ITEM, np.int64)
+        score_BPK[mask], item_BPK[mask] = score_MK, item_MK
+        return score_BPK, item_BPK
+
+
+def _interleaved(kept: KeptQueries, score_BPK: np.ndarray, item_BPK: np.ndarray,
+                 n: int) -> tuple[Candidates, np.ndarray]:
+    """The merged lists of a batch, and which of them a deeper search could still change."""
+    claims = interleave(item_BPK, kept.budget_BP, n)
+    B, _, K = item_BPK.shape
+    source_BN, query_BN = claims.source_BN, claims.source_BN // max(K, 1)
+    columns = (np.take_along_axis(item_BPK.reshape(B, -1), source_BN, axis=1),
+               np.take_along_axis(score_BPK.reshape(B, -1), source_BN, axis=1),
+               np.take_along_axis(kept.outcome_BP, query_BN, axis=1),
+               np.take_along_axis(kept.step_BP, query_BN, axis=1))
+    blanks = (NO_ITEM, np.float32(-np.inf), -1, -1)
+    filled = [np.where(claims.filled_BN, values, blank) for values, blank in zip(columns, blanks, strict=True)]
+    return Candidates(*filled), ~claims.complete_B
+
+
+def _nothing(n: int, D: int, depth: int) -> tuple[Candidates, QueryLists]:
+    """The answer to no request at all."""
+    none = np.zeros(0, np.int64)
+    lists = [np.zeros((0, n), kind) for kind in (np.int64, np.float32, np.int64, np.int64)]
+    return Candidates(*lists), QueryLists(none, none, none, none, np.zeros((0, D), np.float32),
+                                          np.zeros((0, depth), np.int64))
+
+
+def _columns(record: Candidates | QueryLists) -> list[np.ndarray]:
+    return [getattr(record, field.name) for field in fields(record)]
+
+
+def _in_order(parts: list[tuple[Candidates, QueryLists]], order_R: np.ndarray) -> tuple[Candidates, QueryLists]:
+    """Batches back in the order of the call's requests."""
+    back_R = np.argsort(order_R, kind="stable")
+    lists = Candidates(*(np.concatenate(columns)[back_R] for columns in zip(*(_columns(part[0]) for part in parts),
+                                                                            strict=True)))
+    flat = [np.concatenate(columns) for columns in zip(*(_columns(part[1]) for part in parts), strict=True)]
+    by_request = np.argsort(flat[0], kind="stable")
+    return lists, QueryLists(*(column[by_request] for column in flat))

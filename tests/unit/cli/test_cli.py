@@ -1,0 +1,116 @@
+"""The command line around the steps: errors, exit codes, defaults, and how little is loaded to get there."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pinrec_core
+from pinrec_core.cli.entry import Settings, build_app, execute
+from pinrec_core.cli.logs import _nested
+from pinrec_core.cli.options import last_date
+from pinrec_core.errors import ConfigError, DataError, PinrecError, ReleaseRejected
+
+CONFIGS = Path(__file__).parents[3] / "pipelines/configs"
+
+
+def pinrec(*arguments: str) -> int:
+    settings = Settings()
+    return execute(build_app(settings), settings, arguments)
+
+
+def test_version(capsys):
+    assert pinrec("--version") == 0
+    assert capsys.readouterr().out == f"pinrec {pinrec_core.__version__}\n"
+
+
+def test_wrong_usage_is_2_and_goes_to_stderr(capsys):
+    assert pinrec("no-such-command") == 2
+    assert "no-such-command" in capsys.readouterr().err
+
+
+def test_a_users_mistake_is_one_line_and_1(capsys, tmp_path):
+    assert pinrec("config", "validate", str(tmp_path / "absent.toml")) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1 and "absent.toml" in error
+
+
+def test_debug_adds_the_traceback(capsys, tmp_path):
+    assert pinrec("--debug", "config", "validate", str(tmp_path / "absent.toml")) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("error", "code", "word"), [
+    (PinrecError("x"), 1, "error"), (ReleaseRejected("x"), 3, "rejected")])
+def test_exit_codes_follow_from_the_error(error, code, word, capsys):
+    settings = Settings()
+    app = build_app(settings)
+
+    @app.command("fail")
+    def fail() -> None:
+        raise error
+
+    assert execute(app, settings, ["fail"]) == code
+    assert capsys.readouterr().err == f"{word}: x\n"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in CONFIGS.glob("*.toml")))
+def test_every_configuration_that_is_shipped_is_valid(name, capsys):
+    assert pinrec("config", "validate", str(CONFIGS / name)) == 0
+    assert "valid" in capsys.readouterr().out
+
+
+def test_config_show_prints_defaults_too(capsys):
+    assert pinrec("config", "show", str(CONFIGS / "tiny.toml")) == 0
+    assert json.loads(capsys.readouterr().out)["validate"]["max_duplicate_share"] == 0.2
+
+
+def test_import_events_with_a_mapping(tmp_path, capsys):
+    (tmp_path / "log.csv").write_text("uid,sku,when\nu1,i1,1767225600\nu2,i2,1767312000\n")
+    fields = ["user_id=uid", "item_id=sku", "timestamp=when", "timestamp_unit=s", "item_type_constant=pin",
+              "surface_constant=home", "action_constant=click"]
+    options = [word for field in fields for word in ("--map", field)]
+    assert pinrec("import", "events", str(tmp_path / "log.csv"), str(tmp_path / "out"), *options) == 0
+    assert sorted(path.name for path in (tmp_path / "out/events").iterdir()) == ["date=2026-01-01", "date=2026-01-02"]
+    assert "rows_read" in capsys.readouterr().out
+
+
+def test_an_unknown_field_of_a_mapping_is_named(tmp_path, capsys):
+    assert pinrec("import", "events", str(tmp_path), str(tmp_path / "out"), "--map", "user=uid") == 1
+    assert "user" in capsys.readouterr().err
+
+
+def test_an_unknown_world_is_named(tmp_path, capsys):
+    assert pinrec("synth", str(tmp_path / "out"), "--world", "moon") == 1
+    assert "demo, tiny" in capsys.readouterr().err
+
+
+def test_an_outcome_needs_a_share(tmp_path, capsys):
+    assert pinrec("recommend", "-s", "home", "-u", "u1", "--registry", str(tmp_path), "--outcome", "click") == 1
+    assert "ACTION=SHARE" in capsys.readouterr().err
+
+
+def test_nested_settings():
+    assert _nested("--map", ["a=1", "b.c=x=y"]) == {"a": "1", "b": {"c": "x=y"}}
+    with pytest.raises(ConfigError, match="--map 'a'"):
+        _nested("--map", ["a"])
+
+
+def test_the_last_date_is_the_last_partition(tmp_path):
+    for name in ("date=2026-01-09", "date=2026-01-10", "other"):
+        (tmp_path / name).mkdir()
+    assert last_date(str(tmp_path)) == "2026-01-10"
+    with pytest.raises(DataError, match="no date="):
+        last_date(str(tmp_path / "other"))
+
+
+def test_starting_loads_nothing_heavy():
+    heavy = {"torch", "apache_beam", "faiss", "kfp", "pyarrow", "numpy", "matplotlib", "google.cloud.storage"}
+    code = ("import sys; from pinrec_core.cli.entry import *; s = Settings(); execute(build_app(s), s, ['--help']); "
+            f"print('loaded', sorted({heavy!r} & set(sys.modules)))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded []"

@@ -1,0 +1,113 @@
+"""A small real world: a dataset, untrained models, and the steps of a release with the settings they share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from pinrec_core.config import (
+    EvaluationConfig,
+    GateConfig,
+    GenerationConfig,
+    IndexConfig,
+    LogConfig,
+    ModelConfig,
+    Policy,
+)
+from pinrec_core.evaluation.evaluate import evaluate
+from pinrec_core.manifest import read_manifest, write_manifest
+from pinrec_core.model.io import save_model
+from pinrec_core.model.pinrec import PinRec
+from pinrec_core.registry import verification_path
+from pinrec_core.release.build import build_index
+from pinrec_core.release.replay import verify
+from pinrec_core.schemas import ITEMS, SEQUENCES, VIEWS
+from pinrec_core.storage import write_bytes
+
+LOG = LogConfig(surfaces=("home", "search"), positive_actions=("click", "save"), negative_actions=("hide",))
+N_ITEMS, N_USERS = 120, 60
+DAY_MS = 86_400_000
+END_MS = 20_000 * DAY_MS  # end of the evaluation window
+TRAIN_END_MS = END_MS - 2 * DAY_MS
+GENERATION = GenerationConfig(steps=2, candidates=20)
+
+
+def evaluate_model(world: Path, name: str, surface: str, registry: str = "", output: str = "") -> Path:
+    """Evaluate world/model-<name> for real."""
+    output = world / (output or f"evaluation-{name}")
+    evaluate(world / "dataset", world / f"model-{name}", output, surface=surface, generation=GENERATION,
+             evaluation=EvaluationConfig(ks=(10, 20), bootstrap_samples=50), registry=registry)
+    return output
+
+
+def verify_here(world: Path, registry: Path | str, release_id: str) -> None:
+    """The checks of verify_release without its process, which test_verify starts for real."""
+    found = verify(Path(registry, "releases", release_id), release_id, world / "dataset", IndexConfig())
+    assert found.passed
+    write_bytes(verification_path(str(registry), release_id), found.model_dump_json().encode())
+
+
+def gate_config(floor: float = 0.0, policy: Policy = Policy.ALL) -> GateConfig:
+    """Floors on recall@10 that 60 users are enough for."""
+    return GateConfig(floors={surface: {"recall@10": floor} for surface in LOG.surfaces}, min_users=20, policy=policy)
+
+
+def build(world: Path, verdict: Path, registry: Path | str, surface: str, **settings) -> str:
+    """build_index with the settings of the evaluation."""
+    settings = {"generation": GENERATION, "index": IndexConfig()} | settings
+    return build_index(world / "dataset", verdict, str(registry), surface=surface, **settings)
+
+
+def write_model(folder: Path, items: pa.Table, seed: int, dataset: Path) -> None:
+    """An untrained model with weights large enough that users get different answers."""
+    torch.manual_seed(seed)
+    config = ModelConfig(width=16, layers=1, heads=2, item_dim=16, max_length=8, id_buckets=256, id_dim=16)
+    model = PinRec(config, LOG, items, {surface: {"click": 0.6, "save": 0.4} for surface in LOG.surfaces})
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(std=0.5)
+    folder.mkdir()
+    save_model(model, folder)
+    (folder / "metrics.jsonl").write_text('{"stage": "finetune", "epoch": 1, "step": 1, "loss": 1.0}\n')
+    write_manifest(folder, kind="model", parents={"dataset": read_manifest(dataset, "dataset").fingerprint})
+
+
+def item_table() -> pa.Table:
+    rng = np.random.default_rng(0)
+    titles = [None if n % 3 else f"title {n}" for n in range(N_ITEMS)]
+    return pa.table({
+        "item_id": [f"i{n}" for n in range(N_ITEMS)], "item_type": np.zeros(N_ITEMS, np.int8),
+        "id_hash": rng.integers(2**63, size=N_ITEMS).astype(np.uint64),
+        "content": [rng.normal(size=8).astype(np.float32).tolist() for _ in range(N_ITEMS)],
+        "attributes": [[int(n % 7)] for n in range(N_ITEMS)], "title": titles, "created_ms": [None] * N_ITEMS,
+        "train_count": np.ones(N_ITEMS, np.int64)}, schema=ITEMS)
+
+
+def write_dataset(folder: Path, items: pa.Table) -> None:
+    """Users with 12 engagements each over six days, the last two of which are the evaluation window."""
+    rng = np.random.default_rng(1)
+    sequences, views = [], []
+    for user in range(N_USERS):
+        time = np.sort(END_MS - rng.integers(1, 6 * DAY_MS, size=12))
+        time[-2:] = np.maximum(time[-2:], TRAIN_END_MS + np.array([1, 2]))
+        surface, item = rng.integers(2, size=12), rng.integers(N_ITEMS, size=12)
+        surface[-2:] = 0, 1
+        actions = rng.integers(1, 4, size=12)
+        user_id, split = f"u{user:03}", int(user % 10 == 9) * 2
+        sequences.append((user_id, split, item, actions, surface, time, np.arange(12)))
+        views += [(user_id, split, surface[n], n, time[n], -1, [item[n]], [actions[n]], [0]) for n in range(12)]
+    for name, rows, schema in (("sequences", sequences, SEQUENCES), ("views", views, VIEWS)):
+        (folder / name).mkdir(parents=True)
+        by_column = zip(zip(*rows, strict=True), schema, strict=True)
+        columns = [pa.array(list(column), field.type) for column, field in by_column]
+        pq.write_table(pa.table(columns, schema=schema), folder / name / "part-00000.parquet")
+    pq.write_table(items, folder / "items.parquet")
+    (folder / "statistics.json").write_text("{}")
+    facts = {"log": LOG.model_dump(mode="json"), "date": "2024-10-03", "train_end_ms": TRAIN_END_MS,
+             "eval_end_ms": END_MS}
+    write_manifest(folder, kind="dataset", counts={"users": N_USERS}, facts=facts)

@@ -1,0 +1,41 @@
+"""Compression on vectors whose angles are known."""
+
+import numpy as np
+
+from pinrec_core.retrieval.compress import compress, merge_owners, pool_budgets
+from pinrec_core.retrieval.generate import Queries
+
+
+def at(*degrees):
+    radians = np.radians(degrees)
+    return np.stack([np.cos(radians), np.sin(radians)], axis=-1).astype(np.float32)
+
+
+def test_joins_an_earlier_kept_query_never_a_merged_one():
+    # cos 20 = .94, cos 40 = .77: 20 joins 0; 40 is near 20, but 20 was merged, so 40 is kept; 50 joins 40, not 0
+    assert merge_owners(at(0, 20, 40, 50)[None], 0.9).tolist() == [[0, 0, 2, 2]]
+
+
+def test_joins_the_nearest_kept_query():
+    assert merge_owners(at(0, 40, 25)[None], 0.9).tolist() == [[0, 1, 1]]
+
+
+def test_exactly_at_the_limit_is_kept():
+    vectors = np.array([[[1, 0], [0, 1]]], np.float32)
+    assert merge_owners(vectors, 1e-9).tolist() == [[0, 1]]
+    assert merge_owners(np.array([[[1, 0], [1, 0]]], np.float32), 1.0).tolist() == [[0, 1]]
+
+
+def test_budgets_are_handed_over_and_sum():
+    owner_BQ = np.array([[0, 0, 2, 2], [0, 1, 2, 3]])
+    assert pool_budgets(np.array([4, 3, 2, 1]), owner_BQ).tolist() == [[7, 0, 3, 0], [4, 3, 2, 1]]
+
+
+def test_kept_queries_move_to_the_front():
+    queries = Queries(np.stack([at(0, 5, 90, 95), at(0, 60, 120, 179)]), outcome_Q=np.array([0, 1, 0, 1]),
+                      step_Q=np.array([0, 0, 1, 1]), share_Q=np.array([0.75, 0.25] * 2), decay_Q=np.ones(4))
+    kept = compress(queries, 0.9, 8)
+    assert kept.kept_BP.tolist() == [[True, True, False, False], [True] * 4]
+    assert kept.budget_BP[0, :2].tolist() == [4, 4] and kept.budget_BP[1].tolist() == [3, 1, 3, 1]
+    assert kept.step_BP[0, :2].tolist() == [0, 1]
+    assert (kept.budget_BP * kept.kept_BP).sum(axis=1).tolist() == [8, 8]

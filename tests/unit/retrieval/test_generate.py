@@ -1,0 +1,89 @@
+"""Generation: the cache changes nothing, and a request's answer is its own."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from pinrec_core.config import GenerationConfig
+from pinrec_core.data.batch import collate
+from pinrec_core.errors import ConfigError
+from pinrec_core.retrieval.generate import Question, draw_outcomes, generate
+
+SHARES = {"click": 0.5, "save": 0.3, "share": 0.2}
+NOW = 2 * 10**9
+
+
+def at(histories):
+    return torch.full((len(histories),), NOW)
+
+
+def without_cache(model, history, generation):
+    """Queries of one request by re-encoding the whole sequence, generated tokens included, at every step."""
+    batch, codes = collate([history]), torch.tensor([0, 1, 2])
+    chosen_S = draw_outcomes(batch, torch.tensor([NOW]), list(SHARES.values()), generation)[0]
+    length, item_vectors = len(history.item_T), model.all_item_vectors()
+    queries = []
+    for step in range(generation.steps):
+        hidden_W = model.encode(batch, item_vectors)[0, length + step]
+        vector_OD = model.query(hidden_W.expand(3, -1), codes, torch.zeros(3, dtype=torch.long))
+        queries.append(vector_OD)
+        chosen = chosen_S[step]
+        item_vectors = torch.cat([item_vectors, vector_OD[chosen : chosen + 1]])  # the fed-back vector poses as an item
+        one = [torch.tensor([[value]]) for value in (len(item_vectors) - 1, 1 << int(chosen), 0, NOW)]
+        columns = [torch.cat([column, token], 1) for column, token in
+                   zip((batch.item_BT, batch.actions_BT, batch.surface_BT, batch.time_BT), one, strict=True)]
+        batch = replace(batch, item_BT=columns[0], actions_BT=columns[1], surface_BT=columns[2], time_BT=columns[3],
+                        length_B=batch.length_B + 1)
+    return torch.cat(queries).detach().numpy()
+
+
+def test_cache_equals_reencoding(model, histories):
+    generation = GenerationConfig(steps=4)
+    queries = generate(model, collate(histories[:12]), Question("home", SHARES, at(histories[:12])),
+                       generation, model.all_item_vectors())
+    assert queries.outcome_Q.tolist() == [0, 1, 2] * 4
+    assert queries.step_Q.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
+    for row, history in enumerate(histories[:12]):
+        assert np.abs(queries.vector_BQD[row] - without_cache(model, history, generation)).max() < 1e-5
+
+
+def test_same_request_same_queries_in_any_batch(model, histories):
+    generation = GenerationConfig(steps=3)
+    together = generate(model, collate(histories), Question("home", SHARES, at(histories)), generation)
+    for row in (0, 3, 11, 17):
+        alone = generate(model, collate([histories[row]]), Question("home", SHARES, torch.tensor([NOW])), generation)
+        assert np.abs(alone.vector_BQD[0] - together.vector_BQD[row]).max() < 1e-5
+
+
+def test_outcomes_are_drawn_by_share_and_seed(histories):
+    batch, generation = collate(histories), GenerationConfig(steps=30)
+    times = at(histories)
+    drawn = draw_outcomes(batch, times, [0.5, 0.3, 0.2], generation)
+    assert np.bincount(drawn.flatten(), minlength=3) / drawn.numel() == pytest.approx([0.5, 0.3, 0.2], abs=0.05)
+    assert (draw_outcomes(batch, times, [0.0, 1.0], generation) == 1).all()
+    assert (drawn != draw_outcomes(batch, times, [0.5, 0.3, 0.2], GenerationConfig(steps=30, seed=1))).any()
+    assert (drawn[0] == drawn[12]).all()  # both histories are empty: the same request
+    assert (drawn[11] != drawn[23]).any()
+
+
+def test_outcomes_and_surfaces_give_different_queries(model, histories):
+    batch, generation = collate(histories[5:6]), GenerationConfig(steps=1)
+    ask = [generate(model, batch, Question(surface, SHARES, torch.tensor([NOW])), generation)
+           for surface in ("home", "related")]
+    cosine = ask[0].vector_BQD[0] @ ask[1].vector_BQD[0].T
+    assert (np.diag(cosine) < 0.999).all() and (ask[0].vector_BQD[0] @ ask[0].vector_BQD[0].T)[0, 1] < 0.999
+
+
+def test_weights_follow_share_and_decay(model, histories):
+    queries = generate(model, collate(histories[:1]), Question("home", SHARES, at(histories[:1])),
+                       GenerationConfig(steps=2, step_decay=0.5))
+    assert queries.weight_Q == pytest.approx(np.array([0.5, 0.3, 0.2, 0.25, 0.15, 0.1]) / 1.5)
+
+
+def test_unknown_surface_and_too_many_steps_are_refused(model, histories):
+    with pytest.raises(ConfigError, match="search"):
+        generate(model, collate(histories[:1]), Question("search", SHARES, at(histories[:1])), GenerationConfig())
+    with pytest.raises(ConfigError, match="steps 99"):
+        generate(model, collate(histories[:1]), Question("home", SHARES, at(histories[:1])), GenerationConfig(steps=99))
