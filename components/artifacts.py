@@ -1,0 +1,41 @@
+"""What components share: how outputs are described to KFP, and where a run leaves its results.
+
+Takes KFP artifacts by their attributes alone, so that a step imports nothing of kfp through it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pinrec_core.manifest import Manifest
+from pinrec_core.report.run_folder import run_folder
+
+
+def describe(artifact: Any, manifest: Manifest) -> None:
+    """Put fingerprint, kind and counts of an output on its artifact, where the KFP interface shows them."""
+    artifact.metadata.update({"kind": manifest.kind, "fingerprint": manifest.fingerprint, **manifest.counts})
+
+
+def log_metrics(metrics: Any, values: Mapping[str, Any]) -> None:
+    """Log every finite number and write all of them to the artifact's file.
+
+    The file must be there: a Metrics output without one is a miss in KFP's local cache. Numbers that are not finite
+    cannot cross KFP's JSON and are left out.
+    """
+    numbers = {name: value for name, value in values.items() if _is_number(value)}
+    for name, value in numbers.items():
+        metrics.log_metric(name, value)
+    Path(metrics.path).write_text(json.dumps(numbers, indent=1), "utf-8")
+
+
+def folder_of(registry: str, run_id: str) -> str:
+    """The run's folder. Inside a loop KFP's local runner appends "/<iteration>" to the job name; the run is before."""
+    return run_folder(registry, run_id.partition("/")[0])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,32 @@
+"""KFP component: one immutable release of one surface."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def build_index(
+    dataset: dsl.Input[dsl.Dataset], verdict: dsl.Input[dsl.Artifact], surface: str, registry: str,
+    generation: str, index: str,
+) -> str:
+    """Put model, item index, histories, evaluation and verdict into one release.
+
+    Args:
+        dataset: What aggregate_logs wrote.
+        verdict: What gate wrote.
+        surface: Name of the surface.
+        registry: Folder or URI of the release registry.
+        generation: Section [generation] as JSON.
+        index: Section [index] as JSON.
+
+    Returns:
+        The id of the release, which is its fingerprint.
+    """
+    from pathlib import Path
+
+    from pinrec_core.config import GenerationConfig, IndexConfig
+    from pinrec_core.release.build import build_index as run
+
+    return run(Path(dataset.path), Path(verdict.path), registry, surface=surface,
+               generation=GenerationConfig.parse(generation), index=IndexConfig.parse(index))

@@ -1,0 +1,32 @@
+"""KFP component: the base model, fitted to the feed views of one surface."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def finetune(
+    dataset: dsl.Input[dsl.Dataset], base: dsl.Input[dsl.Model], surface: str, finetune: str,
+    model: dsl.Output[dsl.Model], metrics: dsl.Output[dsl.Metrics],
+):
+    """Fit the base model to the feed views of one surface.
+
+    Args:
+        dataset: What aggregate_logs wrote.
+        base: What pretrain wrote.
+        surface: Name of the surface.
+        finetune: Section [finetune] as JSON.
+        model: The surface's candidate model.
+        metrics: Facts and counts of the training run.
+    """
+    from pathlib import Path
+
+    from components.artifacts import describe, log_metrics
+    from pinrec_core.config import FinetuneConfig
+    from pinrec_core.training.finetune import finetune as run
+
+    manifest = run(Path(dataset.path), Path(base.path), Path(model.path), surface=surface,
+                   finetune=FinetuneConfig.parse(finetune))
+    describe(model, manifest)
+    log_metrics(metrics, manifest.counts | manifest.facts)

@@ -1,0 +1,44 @@
+"""KFP component: all evaluations in, one decision out."""
+
+from typing import List, NamedTuple  # noqa: UP035  (KFP reads typing.List, and its executor imports these names)
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def gate(
+    evaluations: dsl.Input[List[dsl.Artifact]], curve: dsl.Input[dsl.Artifact], gate: str, registry: str,  # noqa: UP006
+    run_id: str,
+    verdict: dsl.Output[dsl.Artifact], summary: dsl.Output[dsl.Markdown],
+) -> NamedTuple("Decision", [("decision", str), ("promoted", list)]):
+    """Judge every surface by its floors and against the live release.
+
+    Args:
+        evaluations: What evaluate wrote, one per surface.
+        curve: Training metrics of the base model, kept in the run's folder.
+        gate: Section [gate] as JSON.
+        registry: Folder or URI of the release registry.
+        run_id: Names the run's folder in the registry.
+        verdict: Every rule with observed value, limit and sentence.
+        summary: The same, to read.
+
+    Returns:
+        The decision ("promote" or "reject") and the surfaces to build a release for.
+    """
+    from pathlib import Path
+
+    from components.artifacts import describe, folder_of
+    from pinrec_core.config import GateConfig
+    from pinrec_core.manifest import read_manifest
+    from pinrec_core.release.gate import gate as run
+    from pinrec_core.report.run_folder import record_gate, record_training
+
+    judged = run([Path(item.path) for item in evaluations], Path(verdict.path), gate=GateConfig.parse(gate))
+    record_training(folder_of(registry, run_id), "pretrain", Path(curve.path))
+    record_gate(folder_of(registry, run_id), Path(verdict.path))
+    describe(verdict, read_manifest(verdict.path, "verdict", verify=False))
+    lines = [f"- {rule.sentence}" for surface in judged.surfaces.values() for rule in surface.rules]
+    Path(summary.path).write_text("\n".join([f"**{judged.decision.value}**", "", *lines]), "utf-8")
+    return judged.decision.value, judged.passed

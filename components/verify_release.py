@@ -1,0 +1,31 @@
+"""KFP component: a release must answer like its evaluation says before it may be promoted."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def verify_release(dataset: dsl.Input[dsl.Dataset], release_id: str, registry: str, run_id: str, index: str) -> str:
+    """Load a release in a clean process, replay it and record what was found; fails if it does not hold.
+
+    Args:
+        dataset: What aggregate_logs wrote.
+        release_id: What build_index returned.
+        registry: Folder or URI of the release registry.
+        run_id: Names the run's folder in the registry.
+        index: Section [index] as JSON.
+
+    Returns:
+        The id of the verified release.
+    """
+    from pathlib import Path
+
+    from components.artifacts import folder_of
+    from pinrec_core.config import IndexConfig
+    from pinrec_core.release.verify import verify_release as run
+    from pinrec_core.report.run_folder import record_verification
+
+    found = run(registry, release_id, dataset=Path(dataset.path), index=IndexConfig.parse(index))
+    record_verification(folder_of(registry, run_id), found)
+    return release_id

@@ -1,0 +1,16 @@
+"""A configuration file as arguments of the training pipeline: the same for a local run, a submission and a schedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pinrec_core.config import Config
+
+
+def pipeline_arguments(config: Config, *, events: str, catalog: str, registry: str, date: str) -> dict[str, Any]:
+    """One argument per pipeline parameter; sections as JSON, because KFP turns ints inside dicts into floats."""
+    sections = {"log": config.log, "aggregate": config.aggregate, "validate": config.validate_, "model": config.model,
+                "pretrain": config.pretrain, "finetune": config.finetune, "generation": config.generation,
+                "evaluation": config.evaluation, "gate": config.gate, "index": config.index}
+    return {"events": events, "catalog": catalog, "registry": registry, "date": date,
+            "surfaces": list(config.log.surfaces)} | {name: s.model_dump_json() for name, s in sections.items()}

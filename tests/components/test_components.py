@@ -1,0 +1,110 @@
+"""Components are thin: what they add to a step is tested here, on real artifacts and a small world."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+from kfp import dsl
+
+from components.artifacts import describe, folder_of, log_metrics
+from components.image import IMAGE
+from pinrec_core.config import Config
+from pinrec_core.errors import DataError
+from pinrec_core.logs.synth import WORLDS, write_world
+from pinrec_core.manifest import read_manifest, write_manifest
+from pinrec_core.report.run_folder import run_folder
+
+ROOT = Path(__file__).parents[2]
+NAMES = ["aggregate_logs", "validate_data", "pretrain", "finetune", "evaluate", "gate", "build_index", "verify_release",
+         "promote", "reject", "report"]
+
+
+def component(name: str):
+    return getattr(importlib.import_module(f"components.{name}"), name)
+
+
+def test_there_is_one_file_per_component():
+    files = {path.stem for path in (ROOT / "components").glob("*.py")}
+    assert files - {"__init__", "image", "artifacts"} == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_component_says_what_it_does_and_installs_nothing(name):
+    found = component(name)
+    assert found.component_spec.description, "the docstring is what KFP shows"
+    container = found.component_spec.implementation.container
+    assert container.image == IMAGE
+    assert "pip" not in " ".join(container.command)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_shipped_source_is_the_function_alone(name):
+    source = component(name).component_spec.implementation.container.command[-1]
+    compile(source, name, "exec")
+    assert f"def {name}(" in source
+    assert "IMAGE" not in source
+
+
+def test_metrics_are_logged_and_written(tmp_path):
+    metrics = dsl.Metrics(uri=str(tmp_path / "metrics"))
+    log_metrics(metrics, {"users": 3, "recall": 0.5, "nan": float("nan"), "stage": "base", "flag": True})
+    assert metrics.metadata == {"users": 3, "recall": 0.5}
+    assert json.loads(Path(metrics.path).read_text()) == {"users": 3, "recall": 0.5}
+
+
+def test_an_artifact_carries_the_fingerprint_of_what_it_points_to(tmp_path):
+    manifest = write_manifest(tmp_path, kind="dataset", counts={"users": 2})
+    artifact = dsl.Dataset(uri=str(tmp_path))
+    describe(artifact, manifest)
+    assert artifact.metadata == {"kind": "dataset", "fingerprint": manifest.fingerprint, "users": 2}
+
+
+def test_a_task_in_a_loop_finds_the_folder_of_its_run():
+    assert folder_of("reg", "run-7/for-loop-2-iteration-0") == folder_of("reg", "run-7") == run_folder("reg", "run-7")
+
+
+@pytest.fixture(scope="module")
+def config() -> Config:
+    return Config.load(ROOT / "pipelines/configs/tiny.toml")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory, config) -> dsl.Dataset:
+    """The tiny world through the aggregate_logs component."""
+    folder = tmp_path_factory.mktemp("components")
+    write_world(folder / "data", WORLDS["tiny"])
+    date = max(path.name for path in (folder / "data/events").iterdir()).removeprefix("date=")
+    made, metrics = dsl.Dataset(uri=str(folder / "dataset")), dsl.Metrics(uri=str(folder / "metrics"))
+    component("aggregate_logs").python_func(
+        events=str(folder / "data/events"), catalog=str(folder / "data/catalog"), date=date,
+        log=config.log.model_dump_json(), aggregate=config.aggregate.model_dump_json(), dataset=made, metrics=metrics)
+    assert metrics.metadata["rows_in"] == made.metadata["rows_in"] > 0
+    return made
+
+
+def test_aggregate_logs_describes_what_it_wrote(dataset):
+    manifest = read_manifest(dataset.path, "dataset")
+    assert dataset.metadata == {"kind": "dataset", "fingerprint": manifest.fingerprint, **manifest.counts}
+
+
+def test_validate_data_leaves_the_datas_counts_in_the_run_folder(dataset, config, tmp_path):
+    found = dsl.Artifact(uri=str(tmp_path / "validation"))
+    component("validate_data").python_func(
+        dataset=dataset, validate=config.validate_.model_dump_json(), registry=str(tmp_path / "registry"),
+        run_id="run-1", validation=found)
+    assert found.metadata["kind"] == "validation"
+    kept = json.loads(Path(tmp_path, "registry/runs/run-1/data.json").read_text())
+    assert kept["fingerprint"] == dataset.metadata["fingerprint"]
+
+
+def test_a_refused_dataset_is_in_the_run_folder_too(dataset, config, tmp_path):
+    strict = config.validate_.model_copy(update={"min_users": 10**9})
+    with pytest.raises(DataError, match="min_users"):
+        component("validate_data").python_func(
+            dataset=dataset, validate=strict.model_dump_json(), registry=str(tmp_path / "registry"), run_id="run-1",
+            validation=dsl.Artifact(uri=str(tmp_path / "validation")))
+    assert Path(tmp_path, "registry/runs/run-1/data.json").is_file()
+    assert not Path(tmp_path, "validation").exists()

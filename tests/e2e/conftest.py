@@ -1,0 +1,24 @@
+"""The tiny synthetic world and the first run on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from journey import TINY, Outcome, run
+
+from pinrec_core.logs.synth import WORLDS, write_world
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory) -> Path:
+    """A work folder with the tiny world in it."""
+    folder = tmp_path_factory.mktemp("e2e")
+    write_world(folder / "data", WORLDS["tiny"])
+    return folder
+
+
+@pytest.fixture(scope="session")
+def promoted(work) -> Outcome:
+    """The first run: nothing is live yet."""
+    return run(work, TINY)

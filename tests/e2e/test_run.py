@@ -1,0 +1,128 @@
+"""Promoted, rejected, failed: three ends of the whole workflow, what they say and what they leave."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from journey import TINY, Outcome, changed, run
+
+from pinrec_core.cli.entry import Settings, build_app, execute
+from pinrec_core.registry import read_aliases
+
+SURFACES = ["home", "related", "search"]
+EXPENSIVE = ["aggregate-logs", "finetune", "finetune", "finetune", "pretrain"]
+
+
+def aliases_of(work: Path) -> bytes:
+    return (work / "registry/aliases.json").read_bytes()
+
+
+def test_the_first_run_is_promoted(promoted):
+    assert promoted.code == 0, promoted.err
+    assert promoted.summary["status"] == "promoted"
+    aliases, _ = read_aliases(str(promoted.work / "registry"))
+    assert sorted(aliases.surfaces) == SURFACES
+    for alias in aliases.surfaces.values():
+        release = promoted.work / "registry/releases" / alias.live
+        assert {"model", "index", "manifest.json", "verdict.json"} <= {path.name for path in release.iterdir()}
+    assert promoted.tasks("failed") == promoted.tasks("cached") == []
+    assert len(promoted.tasks("done")) == 18  # 3 + 3 x 2 + gate + 3 x 2 + promote + report
+
+
+def test_the_table_and_the_report_are_shown(promoted):
+    for surface in SURFACES:
+        row = next(line for line in promoted.out.splitlines() if line.split()[:2] == [surface, "recall@50"])
+        assert row.split()[-1] == "promote"
+    report = next(line.split()[1] for line in promoted.out.splitlines() if line.startswith("report"))
+    assert "<html" in Path(report).read_text("utf-8")
+    assert "[KFP Executor" not in promoted.out + promoted.err  # the runner's chatter is in the log only
+
+
+def test_the_run_folder_tells_the_whole_story(promoted):
+    found = {path.relative_to(promoted.run).as_posix() for path in promoted.run.rglob("*") if path.is_file()}
+    per_surface = {f"{folder}/{name}" for surface in SURFACES for folder, name in (
+        ("training", f"finetune {surface}.jsonl"), ("evaluations", f"{surface}.json"),
+        ("verifications", f"{surface}.json"))}
+    assert found == per_surface | {"data.json", "statistics.json", "training/pretrain.jsonl", "verdict.json",
+                                   "promotion.json", "outcome.json", "report.html"}
+
+
+def test_the_live_release_answers(promoted, capsys):
+    settings = Settings()
+    code = execute(build_app(settings), settings, ["recommend", "--registry", str(promoted.work / "registry"), "-s",
+                                                   "home", "-u", "u1", "-n", "5", "--json"])
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    assert len({item["item_id"] for item in json.loads(said.out)}) == 5
+
+
+@pytest.fixture(scope="module")
+def rejected(promoted: Outcome, tmp_path_factory) -> tuple[Outcome, bytes]:
+    """The same run with a floor that nothing reaches, and the aliases as they were before."""
+    before = aliases_of(promoted.work)
+    config = changed(tmp_path_factory.mktemp("rejected"), {"gate.floors.related": {"recall@50": 1.0}})
+    return run(promoted.work, config), before
+
+
+def test_an_unreachable_floor_is_rejected_in_words(rejected):
+    outcome, _ = rejected
+    assert outcome.code == 3, outcome.err
+    evaluation = json.loads((outcome.run / "evaluations/related.json").read_text("utf-8"))
+    measured = evaluation["metrics"]["recall@50"]
+    sentence = next(line for line in outcome.err.splitlines() if line.startswith("Rejected"))
+    for word in ("related recall@50", f"{measured['value']:.3f}", f"n = {measured['n']}", "1.000"):
+        assert word in sentence, sentence
+    assert outcome.summary["status"] == "rejected"
+
+
+def test_a_rejection_moves_nothing(rejected):
+    outcome, before = rejected
+    assert aliases_of(outcome.work) == before
+    assert outcome.tasks("refused") == ["reject"]
+    assert not {"build-index", "verify-release", "promote"} & set(outcome.tasks("done"))
+
+
+def test_a_second_run_reuses_what_training_made(rejected):
+    outcome, _ = rejected
+    assert outcome.tasks("cached") == EXPENSIVE
+    assert outcome.tasks("done") == ["evaluate", "evaluate", "evaluate", "gate", "report", "validate-data"]
+
+
+def test_a_new_event_file_is_never_answered_from_the_cache(promoted, tmp_path):
+    shutil.copytree(promoted.work / "data", tmp_path / "data")
+    shutil.copytree(promoted.work / "cache", tmp_path / "cache")
+    partition = max((tmp_path / "data/events").iterdir())
+    next(partition.iterdir()).write_bytes(b"PAR1 cut short")
+    outcome = run(tmp_path, TINY)
+    assert outcome.code == 1
+    assert outcome.tasks("cached") == []
+
+
+@pytest.mark.parametrize(("what", "breaks"), [
+    ("a day is missing", lambda events: shutil.rmtree(events / "date=2026-01-04")),
+    ("a file is cut short", lambda events: cut(events / "date=2026-01-04"))])
+def test_broken_input_fails_and_says_what_to_do(what, breaks, promoted, tmp_path):
+    shutil.copytree(promoted.work / "data", tmp_path / "data")
+    breaks(tmp_path / "data/events")
+    outcome = run(tmp_path, TINY)
+    assert outcome.code == 1, what
+    assert "2026-01-04" in outcome.summary["sentence"]
+    assert outcome.summary["sentence"].startswith("Failed: step aggregate-logs: ")
+    assert "Traceback" not in outcome.err  # a user's mistake is told in one sentence
+    assert outcome.tasks("failed") == ["aggregate-logs"] and outcome.tasks("done") == ["report"]
+    assert not (tmp_path / "registry/aliases.json").exists()
+
+
+def test_without_data_nothing_starts(tmp_path):
+    outcome = run(tmp_path, TINY)
+    assert outcome.code == 1
+    assert outcome.err.startswith("error: ") and "pinrec synth" in outcome.err
+
+
+def cut(partition: Path) -> None:
+    """Leave the first half of a partition's file."""
+    path = next(partition.iterdir())
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

@@ -1,0 +1,59 @@
+"""What a local run leaves behind in this process, and when its cache is another one."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import logging
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipelines import local
+
+
+@pytest.fixture
+def inputs(tmp_path) -> dict[str, str]:
+    for name in ("events/date=2026-01-01", "catalog"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "part.parquet").write_text("rows")
+    return {"events": str(tmp_path / "events"), "catalog": str(tmp_path / "catalog")}
+
+
+def test_the_cache_follows_the_input_files(tmp_path, inputs):
+    before = local._cache_folder(tmp_path, inputs)
+    assert local._cache_folder(tmp_path, inputs) == before
+    part = Path(inputs["events"], "date=2026-01-01/part.parquet")
+    os.utime(part, ns=(1, 1))
+    touched = local._cache_folder(tmp_path, inputs)
+    part.with_name("more.parquet").write_text("rows")
+    added = local._cache_folder(tmp_path, inputs)
+    Path(inputs["catalog"], "part.parquet").write_text("other rows")
+    assert len({before, touched, added, local._cache_folder(tmp_path, inputs)}) == 4
+
+
+def test_output_goes_to_the_stream_and_everything_is_put_back():
+    stream, printing, handlers = io.StringIO(), builtins.print, logging.getLogger().handlers[:]
+    with pytest.raises(RuntimeError), local._output_to(stream):
+        sys.stdout.write("printed\n")
+        logging.info("logged")
+        builtins.print = lambda *words: None  # what KFP's ParallelFor leaves behind
+        logging.getLogger().handlers[:] = []
+        raise RuntimeError
+    assert stream.getvalue() == "printed\nlogged\n"
+    assert builtins.print is printing
+    assert logging.getLogger().handlers == handlers
+
+
+def test_children_share_the_cores_unless_told_otherwise(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    with local._environment(local.child_environment()):
+        assert os.environ["OMP_NUM_THREADS"] == "4"
+    assert "OMP_NUM_THREADS" not in os.environ
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    with local._environment(local.child_environment()):
+        assert os.environ["OMP_NUM_THREADS"] == "3"
+    assert os.environ["OMP_NUM_THREADS"] == "3"
