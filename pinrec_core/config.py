@@ -195,7 +195,7 @@ class GenerationConfig(Section):
     steps: Positive = 3  # autoregressive steps; each gives one vector per outcome
     candidates: Positive = 100  # length of the merged list
     merge_cosine: float = Field(default=0.9, gt=0, le=1)  # a vector closer than this to an earlier one joins it
-    step_decay: float = Field(default=1.0, gt=0, le=1)  # budget of step s is proportional to step_decay ** s
+    step_decay: float = Field(default=0.5, gt=0, le=1)  # budget of step s is proportional to step_decay ** s
     overfetch: float = Field(default=2.0, ge=1)  # neighbours asked for per candidate wanted, before de-duplication
     budgets: dict[str, dict[str, Share]] = {}  # surface -> action -> share; a surface left out takes training shares
     seed: int = 0
