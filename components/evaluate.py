@@ -34,7 +34,8 @@ def evaluate(
 
     record_training(folder_of(registry, run_id), f"finetune {surface}", Path(model.path))
     manifest = run(Path(dataset.path), Path(model.path), Path(evaluation.path), surface=surface, registry=registry,
-                   generation=GenerationConfig.parse(generation), evaluation=EvaluationConfig.parse(evaluation_config))
+                   generation=GenerationConfig.parse(generation), evaluation=EvaluationConfig.parse(evaluation_config),
+                   model_uri=model.uri)
     describe(evaluation, manifest)
     measured = json.loads(Path(evaluation.path, "evaluation.json").read_bytes())["metrics"]
     log_metrics(metrics, {name: statistic["value"] for name, statistic in measured.items()})

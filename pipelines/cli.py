@@ -106,7 +106,7 @@ def _print_table(folder: str) -> None:
                   box=SIMPLE_HEAD)
     for row in rows:
         interval = "" if row.low is None or row.high is None else f"{row.low:.3f}-{row.high:.3f}"
-        baseline = f"{_decimal(row.baseline_value)} {row.baseline}"
+        baseline = f"{_decimal(row.baseline_value)} {row.baseline}" + (" (higher)" if row.below_baseline else "")
         table.add_row(row.surface, row.metric, _decimal(row.recall), interval, baseline, _decimal(row.floor),
                       str(row.n or ""), row.verdict)
     console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)

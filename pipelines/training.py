@@ -1,8 +1,8 @@
 """The training pipeline: event log in, gated and verified releases out, reported whatever happens.
 
 Composition only. Every config section is a parameter of its own (JSON), so that a changed gate threshold leaves the
-cached training tasks valid. Tasks that depend on what is live, or that leave
-their result in the run's folder, are never cached.
+cached training tasks valid. Tasks that depend on what is live, or that leave their result in the run's folder, are
+never cached.
 
     pinrec compile                                   manifests/compiled/pinrec_training.yaml
     pinrec run --config pipelines/configs/demo.toml  the same tasks on this machine

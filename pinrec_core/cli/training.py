@@ -46,7 +46,13 @@ def evaluate(config: ConfigFile, dataset: DatasetDir, model: ModelDir, surface: 
     run(dataset, model, output, surface=surface, generation=settings.generation, evaluation=settings.evaluation,
         registry=registry)
     measured = json.loads((output / "evaluation.json").read_bytes())["metrics"]
-    _show({name: f"{m['value']} [{m['low']}, {m['high']}] n={m['n']}" for name, m in measured.items()})
+    _show({name: _estimate(cell) for name, cell in measured.items()})
+
+
+def _estimate(cell: dict) -> str:
+    """A value with its interval where it has one."""
+    interval = f" [{cell['low']}, {cell['high']}]" if "low" in cell else ""
+    return f"{cell['value']}{interval} n={cell['n']}"
 
 
 def _show(facts: dict) -> None:

@@ -33,8 +33,10 @@ log = logging.getLogger("pinrec")
 
 
 def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generation: GenerationConfig,
-             evaluation: EvaluationConfig, registry: str) -> Manifest:
+             evaluation: EvaluationConfig, registry: str, model_uri: str = "") -> Manifest:
     """Measure `model` on `surface` and write an output of kind "evaluation"; `registry` "" = nothing is live.
+
+    `model_uri` says where later steps find the model when that is not the local path read here (another pod's disk).
 
     The live release, if any, answers the same requests with the same generation settings. Raises ConfigError for an
     unknown surface or a list shorter than the largest k, IntegrityError for damaged inputs. An empty cohort is no
@@ -65,7 +67,7 @@ def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generati
     clock.lap("estimates")
     result = document(table, found, answers | baselines, data) | {
         "live": live_part(release_id, found, answers), "model_fingerprint": parents["model"],
-        "dataset_fingerprint": parents["dataset"], "model_path": str(model.absolute())}
+        "dataset_fingerprint": parents["dataset"], "model_path": model_uri or str(model.absolute())}
     headline = result["metrics"][f"recall@{evaluation.ks[0]}"]["value"]
     log.info("evaluate %s: %d users, %d targets, recall@%d %s, %.1f s", surface, result["n_users"], result["n_targets"],
              evaluation.ks[0], "none" if headline is None else f"{headline:.4f}", sum(clock.seconds.values()))

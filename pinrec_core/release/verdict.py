@@ -63,7 +63,7 @@ class SurfaceVerdict(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     decision: Decision
-    model_path: str = ""  # where the candidate's model directory was when it was evaluated
+    model_path: str = ""  # path or URI of the candidate's model directory
     model_fingerprint: str = ""
     dataset_fingerprint: str = ""
     evaluation_fingerprint: str = ""
