@@ -13,12 +13,12 @@ from pathlib import Path
 
 from pinrec_core.config import AggregateConfig, LogConfig
 from pinrec_core.errors import IntegrityError
-from pinrec_core.logs.aggregate_job import Job, run_job, runner_options
-from pinrec_core.logs.aggregate_seal import seal
-from pinrec_core.logs.inputs import look_at
-from pinrec_core.logs.items import normalise_catalog
-from pinrec_core.logs.partitions import plan_reading
-from pinrec_core.logs.window import open_window
+from pinrec_core.logs.aggregation.inputs import look_at
+from pinrec_core.logs.aggregation.items import normalise_catalog
+from pinrec_core.logs.aggregation.job import Job, run_job, runner_options
+from pinrec_core.logs.aggregation.partitions import plan_reading
+from pinrec_core.logs.aggregation.seal import seal
+from pinrec_core.logs.aggregation.window import open_window
 from pinrec_core.manifest import Manifest
 from pinrec_core.storage import staged_directory
 

@@ -4,7 +4,7 @@ Three surfaces with audiences of their own: home (a feed by taste), related (a f
 context item) and search (a "search" event on a query, then a feed with the query as context item). Feeds mix taste or
 context with popularity and exploration; most impressions are ignored, some are clicked, saved, or hidden. Tastes drift
 and new pins appear every day. truth.json beside the data says what popularity and the generator's own best guess reach
-in the evaluation window (synth_oracle defines both).
+in the evaluation window (world/oracle.py defines both).
 """
 
 from __future__ import annotations
@@ -17,11 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from pinrec_core.logs.importers.event_writer import PartitionWriter, new_directory
-from pinrec_core.logs.synth_behaviour import Stock, Today
-from pinrec_core.logs.synth_day import RECENT, Shown, Views, open_views, remember, show_pins
-from pinrec_core.logs.synth_oracle import Window, truth
-from pinrec_core.logs.synth_tables import day_events, write_world_catalog
-from pinrec_core.logs.synth_world import (
+from pinrec_core.logs.world.behaviour import Stock, Today
+from pinrec_core.logs.world.day import RECENT, Shown, Views, open_views, remember, show_pins
+from pinrec_core.logs.world.inhabitants import (
     SURFACES,
     WORLDS,
     Audience,
@@ -32,6 +30,8 @@ from pinrec_core.logs.synth_world import (
     make_catalogue,
     next_tastes,
 )
+from pinrec_core.logs.world.oracle import Window, truth
+from pinrec_core.logs.world.tables import day_events, write_world_catalog
 
 __all__ = ["WORLDS", "WorldConfig", "write_world"]
 logger = logging.getLogger("pinrec")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pinrec_core.config import LogConfig, ValidateConfig
 from pinrec_core.errors import DataError
-from pinrec_core.logs.validate_rules import Finding, count_findings, day_finding, surface_findings
-from pinrec_core.logs.validate_tables import table_findings
+from pinrec_core.logs.checks.rules import Finding, count_findings, day_finding, surface_findings
+from pinrec_core.logs.checks.tables import table_findings
 from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest, write_manifest
 from pinrec_core.storage import read_bytes, staged_directory, write_bytes
 

@@ -9,8 +9,16 @@ import pyarrow as pa
 import pytest
 
 from pinrec_core.config import AggregateConfig, LogConfig
-from pinrec_core.logs.clean import KEPT, REASONS, encode_batch, encode_text, judge, null_counts, quarantined_rows
-from pinrec_core.logs.window import open_window
+from pinrec_core.logs.aggregation.clean import (
+    KEPT,
+    REASONS,
+    encode_batch,
+    encode_text,
+    judge,
+    null_counts,
+    quarantined_rows,
+)
+from pinrec_core.logs.aggregation.window import open_window
 
 LOG = LogConfig(surfaces=("home",), positive_actions=("click",), negative_actions=("hide",))
 WINDOW = open_window("2026-03-03", AggregateConfig(lookback_days=3, eval_days=1, max_late_days=1))

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pytest
 
 from pinrec_core.config import LogConfig
-from pinrec_core.logs.exposures import Rows
-from pinrec_core.logs.hashing import blake2b_64, hash_text, split_of
-from pinrec_core.logs.ordering import lexicographic_order
-from pinrec_core.logs.shard import Shard, build_tables
+from pinrec_core.logs.aggregation.exposures import Rows
+from pinrec_core.logs.aggregation.hashing import blake2b_64, hash_text, split_of
+from pinrec_core.logs.aggregation.ordering import lexicographic_order
+from pinrec_core.logs.aggregation.shard import Shard, build_tables
 
 LOG = LogConfig(surfaces=("home", "search"), positive_actions=("click", "save"), negative_actions=("hide",))
 IMPRESSION, GAP_S = 3, 10

@@ -16,10 +16,10 @@ import pytest
 from pinrec_core.config import Config
 from pinrec_core.errors import ConfigError
 from pinrec_core.logs.synth import WORLDS, WorldConfig, write_world
-from pinrec_core.logs.synth_behaviour import Stock, draw_pins, pin_scores, softmax
-from pinrec_core.logs.synth_day import Shown, Views, remember
-from pinrec_core.logs.synth_oracle import recalls
-from pinrec_core.logs.synth_world import make_catalogue
+from pinrec_core.logs.world.behaviour import Stock, draw_pins, pin_scores, softmax
+from pinrec_core.logs.world.day import Shown, Views, remember
+from pinrec_core.logs.world.inhabitants import make_catalogue
+from pinrec_core.logs.world.oracle import recalls
 from pinrec_core.schemas import CATALOG, EVENTS
 
 CONFIGS = Path(__file__).parents[3] / "pipelines" / "configs"

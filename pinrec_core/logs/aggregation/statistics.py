@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from pinrec_core.config import LogConfig
-from pinrec_core.logs.clean import OPTIONAL_COLUMNS, REASONS
-from pinrec_core.logs.shard import Shard, ShardTables
-from pinrec_core.logs.window import Window
+from pinrec_core.logs.aggregation.clean import OPTIONAL_COLUMNS, REASONS
+from pinrec_core.logs.aggregation.shard import Shard, ShardTables
+from pinrec_core.logs.aggregation.window import Window
 from pinrec_core.schemas import SPLITS
 
 EXAMPLES = 5  # quarantined rows per reason, and uncatalogued items, shown in statistics.json

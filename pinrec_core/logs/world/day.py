@@ -1,6 +1,6 @@
 """One simulated day: who opens which feed, what is shown there, what is done with it, as flat columns of events.
 
-Suffixes as in synth_world; V = feed views of the day, X = shown pins.
+Suffixes as in inhabitants.py; V = feed views of the day, X = shown pins.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pinrec_core.logs.synth_behaviour import (
+from pinrec_core.logs.world.behaviour import (
     SOURCE_SHARE_FM,
     SOURCES,
     Today,
@@ -19,7 +19,7 @@ from pinrec_core.logs.synth_behaviour import (
     hide_probability,
     reactions,
 )
-from pinrec_core.logs.synth_world import SURFACES, Audience, Catalogue, Tastes, WorldConfig
+from pinrec_core.logs.world.inhabitants import SURFACES, Audience, Catalogue, Tastes, WorldConfig
 
 ACTIONS = ("impression", "click", "save", "hide", "search")
 RECENT = 5  # latest engaged pins from which a close-up is opened

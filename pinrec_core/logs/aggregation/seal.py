@@ -16,13 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pinrec_core.errors import DataError
-from pinrec_core.logs.aggregate_job import STORED_PER_REASON, Job, read_numbering, reports
-from pinrec_core.logs.clean import REASONS
-from pinrec_core.logs.inputs import Inputs
-from pinrec_core.logs.items import CatalogFacts, write_items
-from pinrec_core.logs.partitions import ReadTask
-from pinrec_core.logs.statistics import EXAMPLES, Report, summarise, total
-from pinrec_core.logs.table_files import TableFile
+from pinrec_core.logs.aggregation.clean import REASONS
+from pinrec_core.logs.aggregation.inputs import Inputs
+from pinrec_core.logs.aggregation.items import CatalogFacts, write_items
+from pinrec_core.logs.aggregation.job import STORED_PER_REASON, Job, read_numbering, reports
+from pinrec_core.logs.aggregation.partitions import ReadTask
+from pinrec_core.logs.aggregation.statistics import EXAMPLES, Report, summarise, total
+from pinrec_core.logs.aggregation.table_files import TableFile
 from pinrec_core.manifest import Manifest, fingerprint_of, write_manifest
 from pinrec_core.schemas import QUARANTINE
 from pinrec_core.storage import list_names, write_bytes

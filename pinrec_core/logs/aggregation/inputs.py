@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pinrec_core.errors import DataError
-from pinrec_core.logs.items import find_catalog
-from pinrec_core.logs.partitions import find_partitions
-from pinrec_core.logs.table_files import TableFile
-from pinrec_core.logs.window import Window
+from pinrec_core.logs.aggregation.items import find_catalog
+from pinrec_core.logs.aggregation.partitions import find_partitions
+from pinrec_core.logs.aggregation.table_files import TableFile
+from pinrec_core.logs.aggregation.window import Window
 
 
 @dataclass(frozen=True)

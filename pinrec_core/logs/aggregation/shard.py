@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from pinrec_core.config import AggregateConfig, LogConfig
 from pinrec_core.errors import DataError
-from pinrec_core.logs.clean import UNKNOWN
-from pinrec_core.logs.exposures import (
+from pinrec_core.logs.aggregation.clean import UNKNOWN
+from pinrec_core.logs.aggregation.exposures import (
     Exposures,
     Rows,
     Views,
@@ -23,8 +23,8 @@ from pinrec_core.logs.exposures import (
     find_views,
     merge_exposures,
 )
-from pinrec_core.logs.hashing import hash_text, split_of
-from pinrec_core.logs.ordering import lexicographic_order
+from pinrec_core.logs.aggregation.hashing import hash_text, split_of
+from pinrec_core.logs.aggregation.ordering import lexicographic_order
 from pinrec_core.schemas import NO_ITEM, SEQUENCES, VIEWS
 
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pinrec_core.config import LogConfig
-from pinrec_core.logs.hashing import hash_text
-from pinrec_core.logs.window import Window
+from pinrec_core.logs.aggregation.hashing import hash_text
+from pinrec_core.logs.aggregation.window import Window
 
 UNKNOWN = -1  # code of a name outside the vocabulary, of a null, and of an absent position
 OPTIONAL_COLUMNS = ("request_id", "position", "context_item_id")

@@ -13,9 +13,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from pinrec_core.config import LogConfig
-from pinrec_core.logs.clean import UNKNOWN
-from pinrec_core.logs.hashing import mix64
-from pinrec_core.logs.ordering import lexicographic_order, starts_of_runs
+from pinrec_core.logs.aggregation.clean import UNKNOWN
+from pinrec_core.logs.aggregation.hashing import mix64
+from pinrec_core.logs.aggregation.ordering import lexicographic_order, starts_of_runs
 
 NEVER = np.iinfo(np.int64).max  # time of a positive action that did not happen
 

@@ -17,9 +17,9 @@ from apache_beam.io.filesystems import FileSystems
 
 from pinrec_core.config import LogConfig
 from pinrec_core.errors import DataError
-from pinrec_core.logs.hashing import blake2b_64
-from pinrec_core.logs.reading import read_batches
-from pinrec_core.logs.table_files import CATALOG_KINDS, TableFile, data_names, inspect_file
+from pinrec_core.logs.aggregation.hashing import blake2b_64
+from pinrec_core.logs.aggregation.reading import read_batches
+from pinrec_core.logs.aggregation.table_files import CATALOG_KINDS, TableFile, data_names, inspect_file
 from pinrec_core.schemas import CATALOG, ITEMS
 from pinrec_core.storage import join
 

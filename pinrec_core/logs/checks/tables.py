@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pinrec_core.config import LogConfig
-from pinrec_core.logs.validate_rules import Finding
+from pinrec_core.logs.checks.rules import Finding
 from pinrec_core.manifest import Manifest
 from pinrec_core.schemas import ITEMS, NO_ITEM, QUARANTINE, SEQUENCES, SPLITS, VIEWS
 

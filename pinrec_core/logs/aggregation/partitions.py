@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pinrec_core.errors import DataError
-from pinrec_core.logs.table_files import EVENT_KINDS, TableFile, data_names, inspect_file
-from pinrec_core.logs.window import Window
+from pinrec_core.logs.aggregation.table_files import EVENT_KINDS, TableFile, data_names, inspect_file
+from pinrec_core.logs.aggregation.window import Window
 from pinrec_core.schemas import REQUIRED_EVENT_COLUMNS
 from pinrec_core.storage import join, list_names
 

@@ -21,14 +21,14 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pinrec_core.config import AggregateConfig, LogConfig
 from pinrec_core.errors import ConfigError, DataError
-from pinrec_core.logs.clean import KEPT, REASONS, encode_batch, judge, null_counts, quarantined_rows
-from pinrec_core.logs.items import number_items
-from pinrec_core.logs.partitions import ReadTask
-from pinrec_core.logs.reading import read_batches
-from pinrec_core.logs.shard import build_tables, load_shard
-from pinrec_core.logs.spill import ITEMS_KEY, ChunkRef, read_chunk, split_by_user, write_chunks
-from pinrec_core.logs.statistics import item_counts, shard_report
-from pinrec_core.logs.window import Window
+from pinrec_core.logs.aggregation.clean import KEPT, REASONS, encode_batch, judge, null_counts, quarantined_rows
+from pinrec_core.logs.aggregation.items import number_items
+from pinrec_core.logs.aggregation.partitions import ReadTask
+from pinrec_core.logs.aggregation.reading import read_batches
+from pinrec_core.logs.aggregation.shard import build_tables, load_shard
+from pinrec_core.logs.aggregation.spill import ITEMS_KEY, ChunkRef, read_chunk, split_by_user, write_chunks
+from pinrec_core.logs.aggregation.statistics import item_counts, shard_report
+from pinrec_core.logs.aggregation.window import Window
 from pinrec_core.storage import join, list_names, read_bytes, write_bytes
 
 STORED_PER_REASON = 1000  # quarantined rows kept per reason; all are counted

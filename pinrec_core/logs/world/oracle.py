@@ -11,7 +11,7 @@ Recall@k = mean over these users of (their target pins among the k ranked) / (th
   ones depend on draws), and over the user's tastes if there are none.
 
 So the oracle is a ceiling for any ranking made from what lies before the window, up to the luck of the draws.
-Suffixes as in synth_world; B = users of a block, P = (user, pin) pairs.
+Suffixes as in inhabitants.py; B = users of a block, P = (user, pin) pairs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pinrec_core.logs.synth_behaviour import (
+from pinrec_core.logs.world.behaviour import (
     SOURCE_SHARE_FM,
     Stock,
     Today,
@@ -29,8 +29,8 @@ from pinrec_core.logs.synth_behaviour import (
     query_scores,
     softmax,
 )
-from pinrec_core.logs.synth_day import RECENT, RELATED, SEARCH
-from pinrec_core.logs.synth_world import SURFACES, Audience, Catalogue, Tastes
+from pinrec_core.logs.world.day import RECENT, RELATED, SEARCH
+from pinrec_core.logs.world.inhabitants import SURFACES, Audience, Catalogue, Tastes
 
 KS = (10, 50)
 BLOCK = 512  # users ranked at a time

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.io.filesystems import FileSystems
 
-from pinrec_core.logs.clean import Coded, Text
-from pinrec_core.logs.hashing import hash_text, shard_of
+from pinrec_core.logs.aggregation.clean import Coded, Text
+from pinrec_core.logs.aggregation.hashing import hash_text, shard_of
 
 ITEMS_KEY = -1  # shuffle key of the streams that list the items of a batch; shards have keys from 0
 _TEXT = pa.dictionary(pa.int32(), pa.string())

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 
 from pinrec_core.errors import DataError
-from pinrec_core.logs.table_files import TableFile
+from pinrec_core.logs.aggregation.table_files import TableFile
 
 BATCH_ROWS = 1 << 19  # rows cleaned at a time; large enough to make dictionaries pay, small enough to keep memory flat
 _JSON_BLOCK = 1 << 24  # bytes

@@ -3,7 +3,7 @@
 
 Each slot of a feed comes from one source: the user's taste, the context the feed answers (query or close-up pin), plain
 popularity, or exploration. Taste and context choose within one topic: softmax of SHARPNESS * cosine + the pin's bias.
-Suffixes as in synth_world; N = draws, B = users of a block.
+Suffixes as in inhabitants.py; N = draws, B = users of a block.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pinrec_core.logs.synth_world import Audience, Catalogue, Tastes
+from pinrec_core.logs.world.inhabitants import Audience, Catalogue, Tastes
 
 SOURCES = ("taste", "context", "popular", "explore")
 SOURCE_SHARE_FM = np.array([[0.75, 0.00, 0.15, 0.10],  # home

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 
 from pinrec_core.logs.importers.catalog_writer import attribute_lists, labelled, write_catalog
 from pinrec_core.logs.importers.event_writer import DAY_MS, WRITTEN_EVENTS
-from pinrec_core.logs.synth_day import ACTIONS, NO_CONTEXT, SEARCH, Shown, Views
-from pinrec_core.logs.synth_world import SURFACES, Catalogue, WorldConfig
+from pinrec_core.logs.world.day import ACTIONS, NO_CONTEXT, SEARCH, Shown, Views
+from pinrec_core.logs.world.inhabitants import SURFACES, Catalogue, WorldConfig
 
 TOPIC_WORDS = ("kitchen", "garden", "travel", "sneakers", "hairstyle", "tattoo", "wedding", "bookshelf", "cake",
                "camping", "nails", "balcony", "workout", "poster", "ceramics", "knitting", "van", "salad", "jewelry",
