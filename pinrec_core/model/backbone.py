@@ -60,7 +60,8 @@ class Backbone(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
-        self.apply(_init_linear)
+        for block in self.blocks:
+            _init_block(block, config.layers)
 
     def forward(self, x_BTW: Tensor, cache: Cache | None = None) -> Tensor:
         """Hidden states [B, T, W] of whole sequences; keys and values are stored in `cache` if given."""
@@ -85,10 +86,13 @@ class Backbone(nn.Module):
         return self.norm(x_B1W)[:, 0]
 
 
-def _init_linear(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, std=0.02)
-        nn.init.zeros_(module.bias)
+def _init_block(block: Block, layers: int) -> None:
+    """Weights of variance 1 / fan-in, whatever the width; what adds to the residual is scaled by 1 / sqrt(2 layers)."""
+    added = (block.out, block.mlp[2])
+    for linear in (block.qkv, block.mlp[0], *added):
+        scale = (2 * layers) ** -0.5 if any(linear is one for one in added) else 1.0
+        nn.init.normal_(linear.weight, std=scale * linear.in_features**-0.5)
+        nn.init.zeros_(linear.bias)
 
 
 def padding_mask(length_B: Tensor, columns: int) -> Tensor:

@@ -22,18 +22,23 @@ class ItemEncoder(nn.Module):
         width = 0
         if config.use_content:
             self.attributes = nn.EmbeddingBag(config.attribute_buckets, config.attribute_dim, mode="mean")
-            nn.init.normal_(self.attributes.weight, std=0.1)
+            nn.init.normal_(self.attributes.weight, std=0.3)
             width += features.content_dim + config.attribute_dim
         if config.use_ids:
             piece = config.id_dim // config.id_hashes
             self.ids = nn.ModuleList(nn.Embedding(config.id_buckets, piece) for _ in range(config.id_hashes))
             for table in self.ids:
-                nn.init.normal_(table.weight, std=0.1)
+                nn.init.normal_(table.weight, std=0.3)
             width += config.id_dim
         hidden = 2 * config.item_dim
         self.towers = nn.ModuleList(
             nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, config.item_dim))
             for _ in range(n_types))
+        for tower in self.towers:
+            for linear in (tower[0], tower[2]):
+                # Without bias and at full scale, items start far apart; a bias would point them all one way.
+                nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
+                nn.init.zeros_(linear.bias)
 
     def forward(self, index_N: Tensor) -> Tensor:
         """Unit vectors [N, D] of the given items (indices within the table)."""

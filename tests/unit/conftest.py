@@ -9,12 +9,22 @@ import pytest
 from pinrec_core.config import LogConfig
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.manifest import Manifest
-from pinrec_core.schemas import NO_ITEM, SPLITS
+from pinrec_core.schemas import ITEMS, NO_ITEM, SPLITS
 
 LOG = LogConfig(surfaces=("home", "search"), positive_actions=("click", "save"), negative_actions=("hide",),
                 item_types=("pin", "query"))
 QUERY = 9  # the one item that is not retrievable
 TRAIN_END, EVAL_END = 1000, 1200
+
+
+def item_table() -> pa.Table:
+    """Ten items without content; the last one is a query."""
+    count = QUERY + 1
+    return pa.table({
+        "item_id": [f"i{k}" for k in range(count)], "item_type": [0] * QUERY + [1],
+        "id_hash": pa.array([k * 0x9E3779B97F4A7C15 % 2**64 for k in range(count)], pa.uint64()),
+        "content": [None] * count, "attributes": [[]] * count, "title": [None] * count, "created_ms": [None] * count,
+        "train_count": [1] * count}, schema=ITEMS)
 
 
 def build(views: list[tuple], splits: dict[int, str]) -> Dataset:
@@ -29,7 +39,7 @@ def build(views: list[tuple], splits: dict[int, str]) -> Dataset:
     manifest = Manifest(kind="dataset", code_version="", config_fingerprint="", parents={}, counts={}, facts=facts,
                         files={})
     return Dataset(
-        manifest=manifest, log=LOG, items=pa.table({"item_type": pa.array([0] * QUERY + [1], pa.int8())}),
+        manifest=manifest, log=LOG, items=item_table(),
         user_ids=pa.array([str(u) for u in range(n_users)]),
         split_U=np.array([SPLITS.index(splits[u]) for u in range(n_users)], np.int8),
         offsets_U1=np.searchsorted(column(0), np.arange(n_users + 1)),
@@ -38,6 +48,12 @@ def build(views: list[tuple], splits: dict[int, str]) -> Dataset:
         view_start_V=np.array([v[2] for v in views]), view_context_V=np.array([v[3] for v in views]),
         view_offsets_V1=np.cumsum([0] + [len(v[4]) for v in views]),
         shown_item_X=np.array([item for item, _ in shown]), shown_actions_X=np.array([bits for _, bits in shown]))
+
+
+@pytest.fixture
+def build_dataset():
+    """The writer itself, for tests that tell other views."""
+    return build
 
 
 @pytest.fixture
