@@ -87,6 +87,8 @@ def _conclude(done: LocalRun, registry: str) -> str:
     if culprit and not culprit.user_error:
         typer.echo("\n".join(["", *culprit.lines, ""]), err=True)
     typer.echo(outcome["sentence"], err=outcome["status"] != "promoted")
+    for line in culprit.user_error.splitlines()[1:] if culprit else ():  # the sentence has the first one
+        typer.echo(line, err=True)
     typer.echo(f"report {outcome['report']}\nlog    {done.log}")
     return outcome["status"]
 

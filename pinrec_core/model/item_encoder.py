@@ -22,13 +22,13 @@ class ItemEncoder(nn.Module):
         width = 0
         if config.use_content:
             self.attributes = nn.EmbeddingBag(config.attribute_buckets, config.attribute_dim, mode="mean")
-            nn.init.normal_(self.attributes.weight, std=0.3)
+            nn.init.normal_(self.attributes.weight, std=0.1)
             width += features.content_dim + config.attribute_dim
         if config.use_ids:
             piece = config.id_dim // config.id_hashes
             self.ids = nn.ModuleList(nn.Embedding(config.id_buckets, piece) for _ in range(config.id_hashes))
             for table in self.ids:
-                nn.init.normal_(table.weight, std=0.3)
+                nn.init.normal_(table.weight, std=0.1)
             width += config.id_dim
         hidden = 2 * config.item_dim
         self.towers = nn.ModuleList(

@@ -19,7 +19,7 @@ from pinrec_core.training.validation import Validation
 
 MODEL = ModelConfig(width=16, layers=1, heads=2, item_dim=16, max_length=8, id_buckets=64, id_dim=16, dropout=0.0,
                     id_dropout=0.0)
-CONFIG = PretrainConfig(epochs=60, batch_size=1, learning_rate=0.01, random_negatives=16, patience=100)
+CONFIG = PretrainConfig(epochs=40, batch_size=1, learning_rate=0.003, random_negatives=16, patience=100)
 
 
 @pytest.fixture
