@@ -86,7 +86,7 @@ class AggregateConfig(Section):
     validation_user_share: Share = 0.05  # users kept from training to choose checkpoints on
     heldout_user_share: Share = 0.05  # users never seen in training or validation, evaluated as new users
     shards: int = Field(default=0, ge=0)  # user shards that readers fill; 0 = by the rows of the log, at most 256
-    shard_rows: Positive = 400_000  # rows of a shard in memory; a larger one is cut again, by user
+    shard_rows: Positive = 600_000  # rows of a shard in memory; a larger one is cut again, by user
     max_user_events: int = Field(default=100_000, ge=0)  # rows of one user that are kept, the newest; 0 = all
     runner: str = "FnApiRunner"  # Beam runner by name; the local default is exact, see docs/aggregation.md
     runner_options: tuple[str, ...] = ("--direct_running_mode=in_memory", "--direct_num_workers=1")

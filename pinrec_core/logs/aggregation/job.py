@@ -155,11 +155,14 @@ class BuildShardFn(beam.DoFn):
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        self.items: tuple[str, pa.Table] | None = None  # the numbering and its path, read once per worker
 
     def process(self, keyed, numbering):
         """Write the shard's parts and reports, one of each unless the shard is large; yield its number."""
         number, refs = keyed
-        name, items = f"{number:05d}", read_numbering(numbering)
+        if not self.items or self.items[0] != numbering:
+            self.items = (numbering, read_numbering(numbering))
+        name, items = f"{number:05d}", self.items[1]
         parts = cut_shard(refs, self.job.path("parts", name), self.job.aggregate.shard_rows)
         for place, part in enumerate(parts):
             self._build(name if len(parts) == 1 else f"{name}-{place:05d}", part, items)
