@@ -85,7 +85,9 @@ class AggregateConfig(Section):
     view_gap_s: Positive = 600  # without request_id: a pause this long (seconds) on a surface starts a new feed view
     validation_user_share: Share = 0.05  # users kept from training to choose checkpoints on
     heldout_user_share: Share = 0.05  # users never seen in training or validation, evaluated as new users
-    shards: Positive = 8  # user shards; one shard must fit in memory
+    shards: int = Field(default=0, ge=0)  # user shards that readers fill; 0 = by the rows of the log, at most 256
+    shard_rows: Positive = 600_000  # rows of a shard in memory; a larger one is cut again, by user
+    max_user_events: int = Field(default=100_000, ge=0)  # rows of one user that are kept, the newest; 0 = all
     runner: str = "FnApiRunner"  # Beam runner by name; the local default is exact, see docs/aggregation.md
     runner_options: tuple[str, ...] = ("--direct_running_mode=in_memory", "--direct_num_workers=1")
     max_late_days: int = Field(default=1, ge=0)  # an event may sit this many days off its partition's date

@@ -3,7 +3,7 @@
     pinrec aggregate --events DIR --catalog DIR --date 2022-05-05 --output DIR
 
 The driver looks at every file first, runs the Beam job into a staging folder, adds up what the workers reported, and
-seals the dataset only if rows in = kept + quarantined + duplicates.
+seals the dataset only if rows in = kept + quarantined + duplicates + capped.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pinrec_core.logs.aggregation.items import normalise_catalog
 from pinrec_core.logs.aggregation.job import Job, run_job, runner_options
 from pinrec_core.logs.aggregation.partitions import plan_reading
 from pinrec_core.logs.aggregation.seal import seal
+from pinrec_core.logs.aggregation.sharding import sharded
 from pinrec_core.logs.aggregation.window import open_window
 from pinrec_core.manifest import Manifest
 from pinrec_core.storage import staged_directory
@@ -38,6 +39,7 @@ def aggregate_logs(events: str, catalog: str, output: Path, *, log: LogConfig, a
     runner_options(aggregate)
     inputs = look_at(events, catalog, open_window(date, aggregate))
     with staged_directory(output) as aside:
+        aggregate = sharded(aggregate, inputs.rows)
         job = Job(log, aggregate, inputs.window, str(aside / ".work"), str(aside))
         facts = normalise_catalog(inputs.catalog, log, job.path("catalog.parquet"))
         tasks = plan_reading(inputs.events)

@@ -36,6 +36,10 @@ class Text:
     def compact(self, row_K: np.ndarray) -> Text:
         """The column at the given rows, with only the values that occur there."""
         code_K = self.code_N[row_K]
+        if len(row_K) < len(self.values) // 8:  # few rows of a large batch: its whole dictionary is not worth a look
+            used_V, place_K = np.unique(code_K, return_inverse=True)
+            nulls = int(len(used_V) > 0 and used_V[0] == UNKNOWN)
+            return Text((place_K - nulls).astype(np.int32), self.values.take(pa.array(used_V[nulls:])))
         used = np.zeros(len(self.values) + 1, bool)
         used[code_K] = True
         used[-1] = False  # where UNKNOWN lands

@@ -15,6 +15,7 @@ from pinrec_core.schemas import SPLITS
 
 _MULTIPLIER = np.uint64(0x9FB21C651E98DF25)
 _SHARD_SALT = np.uint64(0x5368617264)  # keeps the shard of a user independent of the user's split
+_PART_SALT = np.uint64(0x50617274)  # and the second cut of a large shard independent of the first
 _SPLIT_SALT = 0x53706C6974
 
 
@@ -45,6 +46,11 @@ def hash_text(values: pa.StringArray) -> np.ndarray:
 def shard_of(hash_N: np.ndarray, shards: int) -> np.ndarray:
     """Shard number in [0, shards) of each hashed user id."""
     return (mix64(hash_N ^ _SHARD_SALT) % np.uint64(shards)).astype(np.int64)
+
+
+def part_of(hash_N: np.ndarray, parts: int) -> np.ndarray:
+    """Part in [0, parts) of its shard to which each hashed user id goes where a shard must be cut again."""
+    return (mix64(hash_N ^ _PART_SALT) % np.uint64(parts)).astype(np.int64)
 
 
 def split_of(hash_N: np.ndarray, *, seed: int, validation_share: float, heldout_share: float) -> np.ndarray:

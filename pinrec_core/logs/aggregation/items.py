@@ -5,6 +5,7 @@ The catalog streams through in batches: only ids, types and counts of all items 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,10 +75,12 @@ def number_items(catalogued: pa.Table, seen: Iterator[pa.Table]) -> pa.Table:
     An item that events name with several types has the one that comes first in log.item_types.
     """
     schema = pa.schema([("item_id", pa.string()), ("item_type", pa.int8())])
-    catalogued, held = catalogued.cast(schema), schema.empty_table()
-    for table in seen:
-        held = pa.concat_tables([held, table]).group_by("item_id").aggregate(
-            [("item_type", "min")]).rename_columns(schema.names).cast(schema)
+    catalogued, held, merged_rows = catalogued.cast(schema), schema.empty_table(), 0
+    for table in itertools.chain(seen, [None]):
+        held = held if table is None else pa.concat_tables([held, table])
+        if table is None or held.num_rows > 2 * merged_rows + _BATCH:  # so that all merges together cost a few passes
+            held = held.group_by("item_id").aggregate([("item_type", "min")]).rename_columns(schema.names).cast(schema)
+            merged_rows = held.num_rows
     known = pc.is_in(held.column("item_id"), value_set=catalogued.column("item_id"))
     unknown = held.filter(pc.invert(known)).sort_by("item_id")
     return pa.concat_tables([catalogued, unknown]).combine_chunks()

@@ -10,7 +10,7 @@ the count identity does not rest on what it checks. All DoFns are importable, no
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -26,6 +26,7 @@ from pinrec_core.logs.aggregation.items import number_items
 from pinrec_core.logs.aggregation.partitions import ReadTask
 from pinrec_core.logs.aggregation.reading import read_batches
 from pinrec_core.logs.aggregation.shard import build_tables, load_shard
+from pinrec_core.logs.aggregation.sharding import cut_shard, gather
 from pinrec_core.logs.aggregation.spill import ITEMS_KEY, ChunkRef, read_chunk, split_by_user, write_chunks
 from pinrec_core.logs.aggregation.statistics import item_counts, shard_report
 from pinrec_core.logs.aggregation.window import Window
@@ -154,27 +155,34 @@ class BuildShardFn(beam.DoFn):
 
     def __init__(self, job: Job) -> None:
         self.job = job
+        self.items: tuple[str, pa.Table] | None = None  # the numbering and its path, read once per worker
 
     def process(self, keyed, numbering):
-        """Write the shard's parts and report; yield its number."""
+        """Write the shard's parts and reports, one of each unless the shard is large; yield its number."""
         number, refs = keyed
-        job, items = self.job, read_numbering(numbering)
-        shard = load_shard(_gather(refs), items, job.aggregate)
+        if not self.items or self.items[0] != numbering:
+            self.items = (numbering, read_numbering(numbering))
+        name, items = f"{number:05d}", self.items[1]
+        parts = cut_shard(refs, self.job.path("parts", name), self.job.aggregate.shard_rows)
+        for place, part in enumerate(parts):
+            self._build(name if len(parts) == 1 else f"{name}-{place:05d}", part, items)
+        yield number
+
+    def _build(self, name: str, refs: list[ChunkRef], items: pa.Table) -> None:
+        job = self.job
+        cleaned, capped = gather(refs, job.aggregate)
+        shard = load_shard(cleaned, items, job.aggregate)
+        del cleaned  # its memory is wanted for the tables
         tables = build_tables(shard, job.log, job.aggregate.view_gap_s)
         for folder, table in (("sequences", tables.sequences), ("views", tables.views)):
-            with FileSystems.create(join(job.output, folder, f"part-{number:05d}.parquet")) as sink:
+            with FileSystems.create(join(job.output, folder, f"part-{name}.parquet")) as sink:
                 pq.write_table(table, sink)
         counts = pa.table(dict(zip(("item", "engagements", "train_count"), item_counts(shard, tables, job.window),
                                    strict=True)))
-        with FileSystems.create(job.path("items", f"{number:05d}.parquet")) as sink:
+        with FileSystems.create(job.path("items", f"{name}.parquet")) as sink:
             pq.write_table(counts, sink)
-        report = {"shard": number, **shard_report(shard, tables, job.log, job.window)}
-        write_bytes(job.path("shards", f"{number:05d}.json"), json.dumps(report).encode())
-        yield number
-
-
-def _gather(refs: Iterable[ChunkRef]) -> pa.Table:
-    return pa.concat_tables([read_chunk(ref) for ref in sorted(refs)])
+        report = {"shard": name, "rows_capped": capped, **shard_report(shard, tables, job.log, job.window)}
+        write_bytes(job.path("shards", f"{name}.json"), json.dumps(report).encode())
 
 
 def read_numbering(path: str) -> pa.Table:

@@ -46,6 +46,9 @@ def seal(job: Job, inputs: Inputs, facts: CatalogFacts, tasks: list[ReadTask]) -
     statistics |= {"counts": counts, "items_engaged": int((engaged_I > 0).sum()),
                    "items_engaged_uncatalogued": len(uncatalogued),
                    "uncatalogued_examples": numbered.column("item_id").take(uncatalogued[:EXAMPLES]).to_pylist()}
+    if counts["rows_capped"]:
+        statistics["warnings"].append(f"{counts['rows_capped']} rows of users with more than aggregate.max_user_events "
+                                      f"{job.aggregate.max_user_events} rows were left out, the oldest first")
     write_bytes(str(aside / "statistics.json"), json.dumps(statistics, indent=1, ensure_ascii=False).encode())
     shutil.rmtree(job.work)
     for warning in statistics["warnings"]:
@@ -64,12 +67,12 @@ def check_counts(rows_in: int, tasks: list[ReadTask], task_reports: list[Report]
     short = [f"{task.file.name}: {read.get(task.number, 0)} of {task.rows} rows read" for task in tasks
              if read.get(task.number, 0) != task.rows]
     quarantined = sum(sum(report["quarantined"].values()) for report in task_reports)
-    kept, duplicate = total(shard_reports, "rows_kept"), total(shard_reports, "rows_duplicate")
-    accounted = kept + quarantined + duplicate
+    kept, duplicate, capped = (total(shard_reports, f"rows_{what}") for what in ("kept", "duplicate", "capped"))
+    accounted = kept + quarantined + duplicate + capped
     if short or rows_in != accounted:
         raise DataError(
-            f"rows do not add up: {rows_in} in, but {kept} kept + {quarantined} quarantined + {duplicate} duplicates = "
-            f"{accounted}; {total(task_reports, 'rows_passed')} rows were sent to shards and "
+            f"rows do not add up: {rows_in} in, but {kept} kept + {quarantined} quarantined + {duplicate} duplicates + "
+            f"{capped} capped = {accounted}; {total(task_reports, 'rows_passed')} rows were sent to shards and "
             f"{total(shard_reports, 'rows_loaded')} arrived. {'; '.join(short)} Nothing was written. "
             "Rerun, if need be on another aggregate.runner")
     if not kept:
@@ -77,9 +80,9 @@ def check_counts(rows_in: int, tasks: list[ReadTask], task_reports: list[Report]
         told = ", ".join(f"{count} {name}" for name, count in reasons.items() if count)
         raise DataError(f"none of {rows_in} rows could be used: {told}; check the [log] section against the data")
     return {"rows_in": rows_in, "rows_kept": kept, "rows_quarantined": quarantined, "rows_duplicate": duplicate,
-            "users": total(shard_reports, "users"), "users_engaged": total(shard_reports, "users_engaged"),
-            "exposures": total(shard_reports, "exposures"), "engagements": total(shard_reports, "engagements"),
-            "views": total(shard_reports, "views")}
+            "rows_capped": capped,
+            **{name: total(shard_reports, name)
+               for name in ("users", "users_engaged", "exposures", "engagements", "views")}}
 
 
 def _without_examples(documents: Iterable[Report], kept: list[dict[str, Any]]) -> Iterable[Report]:

@@ -129,6 +129,8 @@ def _item_index(cleaned: pa.Table, items: pa.Table) -> np.ndarray:
 def _context_code(cleaned: pa.Table, items: pa.Table) -> np.ndarray:
     """Item index of the context; ids the item table does not know are numbered after its end, in the order of ids."""
     code_N, values = _decoded(cleaned, "context")
+    if not len(values):  # a lookup reads the whole item table, whatever it is asked for
+        return np.full(len(code_N), UNKNOWN, np.int32)
     index = pc.index_in(values, value_set=items.column("item_id"))
     index_C = index.fill_null(0).to_numpy().astype(np.int32)
     unknown_C = np.flatnonzero(index.is_null().to_numpy(zero_copy_only=False))

@@ -58,6 +58,13 @@ def read_chunk(ref: ChunkRef) -> pa.Table:
         return pa.ipc.open_stream(pa.py_buffer(file.read(ref.length))).read_all()
 
 
+def compacted(table: pa.Table) -> pa.Table:
+    """The rows in one chunk, with dictionaries that hold only what occurs in them."""
+    columns = [column.cast(column.type.value_type).combine_chunks().dictionary_encode()
+               if pa.types.is_dictionary(column.type) else column.combine_chunks() for column in table.columns]
+    return pa.table(columns, schema=table.schema)
+
+
 def split_by_user(events: Coded, kept_N: np.ndarray, day: int, shards: int) -> Iterable[tuple[int, pa.RecordBatch]]:
     """Yield (shard, rows) for every shard that has kept rows, then (ITEMS_KEY, the items the kept rows name)."""
     shard_U = shard_of(hash_text(events.user.values), shards)
