@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 START_LIMIT_S = 30
+TEST_LIMIT_S = 180  # a runner whose worker never came waits for ever
 EVENTS = 3000
 
 
@@ -23,6 +24,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.runners)
+
+
+@pytest.fixture(autouse=True)
+def limit_time() -> Iterator[None]:
+    """A test that hangs fails, and its servers are stopped like after any other failure."""
+    def out_of_time(*_: object) -> None:
+        pytest.fail(f"still waiting for the runner after {TEST_LIMIT_S} s")
+
+    before = signal.signal(signal.SIGALRM, out_of_time)
+    signal.alarm(TEST_LIMIT_S)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(scope="session")
