@@ -9,7 +9,8 @@ WORKDIR /src
 # Third-party packages first: this layer stays valid while only our code changes.
 COPY pyproject.toml constraints.txt ./
 COPY pinrec_core/__init__.py pinrec_core/__init__.py
-RUN pip install -c constraints.txt ".[steps]"
+# Without the gcp extra Beam asks gs:// for nothing but public objects.
+RUN pip install -c constraints.txt ".[steps,gcp]"
 # The KFP executor inside a task needs the kfp package only, not the client's dependencies.
 RUN pip install -c constraints.txt --no-deps kfp
 COPY pinrec_core ./pinrec_core

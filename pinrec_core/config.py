@@ -90,6 +90,7 @@ class AggregateConfig(Section):
     max_user_events: int = Field(default=100_000, ge=0)  # rows of one user that are kept, the newest; 0 = all
     runner: str = "FnApiRunner"  # Beam runner by name; the local default is exact, see docs/aggregation.md
     runner_options: tuple[str, ...] = ("--direct_running_mode=in_memory", "--direct_num_workers=1")
+    work_uri: str = ""  # folder that driver and workers all reach, for spilled rows and parts; "" = beside the output
     max_late_days: int = Field(default=1, ge=0)  # an event may sit this many days off its partition's date
     seed: int = 0  # of the user split
 

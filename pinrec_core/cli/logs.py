@@ -74,7 +74,11 @@ def synth(
     write_world(dst, WorldConfig.parse(json.dumps(WORLDS[world].model_dump(mode="json") | given)))
 
 
-def aggregate_logs(config: ConfigFile, events: Events, catalog: Catalog, output: Output, date: Date = "") -> None:
+def aggregate_logs(
+    config: ConfigFile, events: Events, catalog: Catalog,
+    output: Annotated[str, typer.Option("--output", "-o", help="New directory or gs:// location to write.")],
+    date: Date = "",
+) -> None:
     """Event log and catalog -> training dataset."""
     from pinrec_core.logs.aggregate import aggregate_logs as run
 

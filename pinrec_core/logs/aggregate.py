@@ -9,41 +9,48 @@ seals the dataset only if rows in = kept + quarantined + duplicates + capped.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from pinrec_core.config import AggregateConfig, LogConfig
-from pinrec_core.errors import IntegrityError
+from pinrec_core.logs.aggregation.files import absolute
 from pinrec_core.logs.aggregation.inputs import look_at
 from pinrec_core.logs.aggregation.items import normalise_catalog
-from pinrec_core.logs.aggregation.job import Job, run_job, runner_options
+from pinrec_core.logs.aggregation.job import Job, run_job
 from pinrec_core.logs.aggregation.partitions import plan_reading
+from pinrec_core.logs.aggregation.runners import (
+    check_runner,
+    fetch_parts,
+    parts_folder,
+    refuse_taken,
+    staged_output,
+    work_folder,
+)
 from pinrec_core.logs.aggregation.seal import seal
 from pinrec_core.logs.aggregation.sharding import sharded
 from pinrec_core.logs.aggregation.window import open_window
 from pinrec_core.manifest import Manifest
-from pinrec_core.storage import staged_directory
 
 logger = logging.getLogger("pinrec")
 
 
-def aggregate_logs(events: str, catalog: str, output: Path, *, log: LogConfig, aggregate: AggregateConfig,
+def aggregate_logs(events: str, catalog: str, output: Path | str, *, log: LogConfig, aggregate: AggregateConfig,
                    date: str) -> Manifest:
-    """Build the training dataset of the `lookback_days` that end with `date` and seal it at `output`.
+    """Build the training dataset of the `lookback_days` that end with `date` and seal it at `output`, local or gs://.
 
     Raises ConfigError for a bad date, zone or runner; DataError for missing, unreadable or wrongly shaped input and
     for counts that do not add up; IntegrityError if `output` is taken. On any error nothing is left at `output`.
     """
-    output = Path(output)
-    if output.is_dir() and any(output.iterdir()):
-        raise IntegrityError(f"{output}: already exists; remove it or choose another output")
-    runner_options(aggregate)
-    inputs = look_at(events, catalog, open_window(date, aggregate))
-    with staged_directory(output) as aside:
+    refuse_taken(output)
+    check_runner(aggregate, events)
+    inputs = look_at(absolute(events), absolute(catalog), open_window(date, aggregate))
+    with staged_output(output) as aside, work_folder(aggregate, aside) as work:
         aggregate = sharded(aggregate, inputs.rows)
-        job = Job(log, aggregate, inputs.window, str(aside / ".work"), str(aside))
+        job = Job(log, aggregate, inputs.window, work, parts_folder(aggregate, work, aside))
         facts = normalise_catalog(inputs.catalog, log, job.path("catalog.parquet"))
         tasks = plan_reading(inputs.events)
         logger.info("aggregate: %d rows in %d files, %d tasks, %d shards, runner %s", inputs.rows, len(inputs.events),
                     len(tasks), aggregate.shards, aggregate.runner)
         run_job(job, tasks)
-        return seal(job, inputs, facts, tasks)
+        fetch_parts(job.output, aside)
+        return seal(replace(job, output=str(aside)), inputs, facts, tasks)

@@ -18,6 +18,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from pinrec_core.config import LogConfig
 from pinrec_core.errors import DataError
+from pinrec_core.logs.aggregation.files import create
 from pinrec_core.logs.aggregation.hashing import blake2b_64
 from pinrec_core.logs.aggregation.reading import read_batches
 from pinrec_core.logs.aggregation.table_files import CATALOG_KINDS, TableFile, data_names, inspect_file
@@ -52,7 +53,7 @@ def normalise_catalog(files: list[TableFile], log: LogConfig, target: str) -> Ca
     first_N = _first_rows(files)
     dims: set[int] = set()
     seen = items = foreign = 0
-    with FileSystems.create(target) as sink, pq.ParquetWriter(sink, CATALOGUED) as writer:
+    with create(target) as sink, pq.ParquetWriter(sink, CATALOGUED) as writer:
         for file in files:
             for batch in read_batches(file, rows=_BATCH):
                 wanted = first_N[seen:seen + batch.num_rows]

@@ -17,20 +17,21 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from pinrec_core.config import AggregateConfig, LogConfig
-from pinrec_core.errors import ConfigError, DataError
+from pinrec_core.errors import DataError
+from pinrec_core.logs.aggregation import files
 from pinrec_core.logs.aggregation.clean import KEPT, REASONS, encode_batch, judge, null_counts, quarantined_rows
 from pinrec_core.logs.aggregation.items import number_items
 from pinrec_core.logs.aggregation.partitions import ReadTask
 from pinrec_core.logs.aggregation.reading import read_batches
+from pinrec_core.logs.aggregation.runners import runner_options
 from pinrec_core.logs.aggregation.shard import build_tables, load_shard
 from pinrec_core.logs.aggregation.sharding import cut_shard, gather
 from pinrec_core.logs.aggregation.spill import ITEMS_KEY, ChunkRef, read_chunk, split_by_user, write_chunks
 from pinrec_core.logs.aggregation.statistics import item_counts, shard_report
 from pinrec_core.logs.aggregation.window import Window
-from pinrec_core.storage import join, list_names, read_bytes, write_bytes
+from pinrec_core.storage import join
 
 STORED_PER_REASON = 1000  # quarantined rows kept per reason; all are counted
 
@@ -43,7 +44,7 @@ class Job:
     aggregate: AggregateConfig
     window: Window
     work: str  # folder for spilled chunks and reports, reachable by all workers
-    output: str  # folder of the dataset being built
+    output: str  # folder for the parts of the dataset, reachable by all workers
 
     def path(self, *parts: str) -> str:
         """A path in the work folder."""
@@ -52,25 +53,21 @@ class Job:
 
 def run_job(job: Job, tasks: list[ReadTask]) -> None:
     """Run the whole pipeline to its end on the configured runner. Raises DataError with what a worker found."""
-    options = runner_options(job.aggregate)
     try:
-        with beam.Pipeline(options=options) as pipeline:
-            chunks = pipeline | "Tasks" >> beam.Create(tasks) | SpillEvents(job)
-            _ = chunks | BuildShards(job)
+        with beam.Pipeline(options=runner_options(job.aggregate)) as pipeline:
+            lay_out(pipeline, job, tasks)
     except Exception as error:  # runners wrap a worker's error in their own; the worker left its message behind
-        messages = [read_bytes(job.path("errors", name)).decode() for name in list_names(job.path("errors"))]
+        messages = [files.read_document(job.path("errors", name)).decode()
+                    for name in files.names_in(job.path("errors"))]
         if messages:
             raise DataError("; ".join(messages)) from error
         raise
 
 
-def runner_options(aggregate: AggregateConfig) -> PipelineOptions:
-    """Beam options with the runner by name. Raises ConfigError for the mode that is known to lose rows."""
-    flags = [f"--runner={aggregate.runner}", *aggregate.runner_options]
-    if any("multi_threading" in flag for flag in flags):
-        raise ConfigError("aggregate.runner_options ask for direct_running_mode=multi_threading, which loses rows "
-                          "without an error; use in_memory or multi_processing")
-    return PipelineOptions(flags)
+def lay_out(pipeline: beam.Pipeline, job: Job, tasks: list[ReadTask]) -> None:
+    """Put the whole job into a pipeline, the same for every runner."""
+    chunks = pipeline | "Tasks" >> beam.Create(tasks) | SpillEvents(job)
+    _ = chunks | BuildShards(job)
 
 
 class SpillEvents(beam.PTransform):
@@ -114,9 +111,9 @@ class SpillFn(beam.DoFn):
             for number, batch in enumerate(read_batches(task.file, task.row_groups)):
                 yield from self._spill(task, number, batch, report)
         except DataError as error:
-            write_bytes(self.job.path("errors", f"task-{task.number:06d}.txt"), str(error).encode())
+            files.write_document(self.job.path("errors", f"task-{task.number:06d}.txt"), str(error).encode())
             raise
-        write_bytes(self.job.path("tasks", f"{task.number:06d}.json"), json.dumps(report).encode())
+        files.write_document(self.job.path("tasks", f"{task.number:06d}.json"), json.dumps(report).encode())
 
     def _spill(self, task: ReadTask, number: int, batch: pa.RecordBatch, report: dict) -> list[tuple[int, ChunkRef]]:
         events = encode_batch(batch, self.job.log)
@@ -145,7 +142,7 @@ class NumberItemsFn(beam.DoFn):
             catalogued = pq.read_table(source, columns=["item_id", "item_type"])
         items = number_items(catalogued, map(read_chunk, sorted(keyed[1])))
         path = self.job.path("items.arrow")
-        with FileSystems.create(path) as sink, pa.ipc.new_stream(sink, items.schema) as writer:
+        with files.create(path) as sink, pa.ipc.new_stream(sink, items.schema) as writer:
             writer.write_table(items)
         yield path
 
@@ -175,14 +172,14 @@ class BuildShardFn(beam.DoFn):
         del cleaned  # its memory is wanted for the tables
         tables = build_tables(shard, job.log, job.aggregate.view_gap_s)
         for folder, table in (("sequences", tables.sequences), ("views", tables.views)):
-            with FileSystems.create(join(job.output, folder, f"part-{name}.parquet")) as sink:
+            with files.create(join(job.output, folder, f"part-{name}.parquet")) as sink:
                 pq.write_table(table, sink)
         counts = pa.table(dict(zip(("item", "engagements", "train_count"), item_counts(shard, tables, job.window),
                                    strict=True)))
-        with FileSystems.create(job.path("items", f"{name}.parquet")) as sink:
+        with files.create(job.path("items", f"{name}.parquet")) as sink:
             pq.write_table(counts, sink)
         report = {"shard": name, "rows_capped": capped, **shard_report(shard, tables, job.log, job.window)}
-        write_bytes(job.path("shards", f"{name}.json"), json.dumps(report).encode())
+        files.write_document(job.path("shards", f"{name}.json"), json.dumps(report).encode())
 
 
 def read_numbering(path: str) -> pa.Table:
@@ -201,5 +198,5 @@ def _holds_rows(keyed: tuple[int, ChunkRef]) -> bool:
 
 def reports(job: Job, folder: str) -> Iterator[dict]:
     """The report documents of a folder (tasks or shards), in order."""
-    for name in list_names(job.path(folder)):
-        yield json.loads(read_bytes(job.path(folder, name)))
+    for name in files.names_in(job.path(folder)):
+        yield json.loads(files.read_document(job.path(folder, name)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shutil
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -14,8 +13,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from apache_beam.io.filesystems import FileSystems
 
 from pinrec_core.errors import DataError
+from pinrec_core.logs.aggregation import files
 from pinrec_core.logs.aggregation.clean import REASONS
 from pinrec_core.logs.aggregation.inputs import Inputs
 from pinrec_core.logs.aggregation.items import CatalogFacts, write_items
@@ -25,7 +26,7 @@ from pinrec_core.logs.aggregation.statistics import EXAMPLES, Report, summarise,
 from pinrec_core.logs.aggregation.table_files import TableFile
 from pinrec_core.manifest import Manifest, fingerprint_of, write_manifest
 from pinrec_core.schemas import QUARANTINE
-from pinrec_core.storage import list_names, write_bytes
+from pinrec_core.storage import write_bytes
 
 logger = logging.getLogger("pinrec")
 
@@ -50,7 +51,7 @@ def seal(job: Job, inputs: Inputs, facts: CatalogFacts, tasks: list[ReadTask]) -
         statistics["warnings"].append(f"{counts['rows_capped']} rows of users with more than aggregate.max_user_events "
                                       f"{job.aggregate.max_user_events} rows were left out, the oldest first")
     write_bytes(str(aside / "statistics.json"), json.dumps(statistics, indent=1, ensure_ascii=False).encode())
-    shutil.rmtree(job.work)
+    files.remove(job.work)
     for warning in statistics["warnings"]:
         logger.warning("aggregate: %s", warning)
     return write_manifest(
@@ -99,8 +100,9 @@ def _without_examples(documents: Iterable[Report], kept: list[dict[str, Any]]) -
 def _item_counts(job: Job, items: int) -> tuple[np.ndarray, np.ndarray]:
     """Engagements and training engagements of every item, summed over the shards."""
     engaged_I, train_I = np.zeros(items, np.int64), np.zeros(items, np.int64)
-    for name in list_names(job.path("items")):
-        table = pq.read_table(job.path("items", name))
+    for name in files.names_in(job.path("items")):
+        with FileSystems.open(job.path("items", name)) as source:
+            table = pq.read_table(source)
         index = table.column("item").to_numpy()
         engaged_I[index] += table.column("engagements").to_numpy()
         train_I[index] += table.column("train_count").to_numpy()
@@ -141,7 +143,7 @@ def _dataset_facts(job: Job, facts: CatalogFacts) -> dict[str, Any]:
 
 def _fingerprint(job: Job) -> str:
     """Of everything that shapes the dataset; the runner does not."""
-    shaping = job.aggregate.model_copy(update={"runner": "", "runner_options": ()})
+    shaping = job.aggregate.model_copy(update={"runner": "", "runner_options": (), "work_uri": ""})
     return fingerprint_of(job.log, shaping, job.window.dates[-1])
 
 

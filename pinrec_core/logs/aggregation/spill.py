@@ -14,6 +14,7 @@ import pyarrow as pa
 from apache_beam.io.filesystems import FileSystems
 
 from pinrec_core.logs.aggregation.clean import Coded, Text
+from pinrec_core.logs.aggregation.files import create
 from pinrec_core.logs.aggregation.hashing import hash_text, shard_of
 
 ITEMS_KEY = -1  # shuffle key of the streams that list the items of a batch; shards have keys from 0
@@ -38,7 +39,7 @@ def write_chunks(path: str, chunks: Iterable[tuple[int, pa.RecordBatch]]) -> lis
     """Write record batches one after the other into one file; the references by key."""
     refs = []
     options = pa.ipc.IpcWriteOptions(compression="lz4")
-    with FileSystems.create(path) as file:
+    with create(path) as file:
         offset = 0
         for key, batch in chunks:
             sink = pa.BufferOutputStream()

@@ -14,8 +14,9 @@ from pinrec_core.errors import DataError, IntegrityError
 from pinrec_core.logs.aggregation.hashing import blake2b_64
 from pinrec_core.logs.aggregation.inputs import look_at
 from pinrec_core.logs.aggregation.items import normalise_catalog
-from pinrec_core.logs.aggregation.job import BuildShards, Job, SpillEvents, run_job, runner_options
+from pinrec_core.logs.aggregation.job import BuildShards, Job, SpillEvents, run_job
 from pinrec_core.logs.aggregation.partitions import plan_reading
+from pinrec_core.logs.aggregation.runners import runner_options
 from pinrec_core.logs.aggregation.seal import seal
 from pinrec_core.logs.aggregation.window import open_window
 from pinrec_core.manifest import read_manifest
