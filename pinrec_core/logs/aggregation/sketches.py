@@ -89,6 +89,12 @@ def merge_frequent(texts: Iterable[str], top: int) -> tuple[str, dict[str, int]]
     return _text(whole.serialize()), {name: int(count) for name, count in ranked[:top]}
 
 
+def counts_of(sketch: str, names: Iterable[str]) -> dict[str, int]:
+    """Count of each named item in a sketch of frequent items; 0 for one it does not hold."""
+    read = frequent_strings_sketch.deserialize(_bytes(sketch))
+    return {name: int(read.get_estimate(name)) for name in names}
+
+
 def _text(data: bytes) -> str:
     return base64.b64encode(bytes(data)).decode()
 
