@@ -25,7 +25,7 @@ from pinrec_core.errors import ConfigError, DataError
 from pinrec_core.logs.aggregation.clean import KEPT, REASONS, encode_batch, judge, null_counts, quarantined_rows
 from pinrec_core.logs.aggregation.items import number_items
 from pinrec_core.logs.aggregation.partitions import ReadTask
-from pinrec_core.logs.aggregation.profile import shard_profile
+from pinrec_core.logs.aggregation.profile import item_days, shard_profile
 from pinrec_core.logs.aggregation.reading import read_batches
 from pinrec_core.logs.aggregation.shard import build_tables, load_shard
 from pinrec_core.logs.aggregation.spill import ITEMS_KEY, ChunkRef, read_chunk, split_by_user, write_chunks
@@ -167,11 +167,12 @@ class BuildShardFn(beam.DoFn):
         for folder, table in (("sequences", tables.sequences), ("views", tables.views)):
             with FileSystems.create(join(job.output, folder, f"part-{number:05d}.parquet")) as sink:
                 pq.write_table(table, sink)
-        counts = pa.table(item_counts(shard, tables, job.window))
+        days = item_days(tables.rows, items)
+        counts = pa.table(item_counts(shard, tables, days, job.window))
         with FileSystems.create(job.path("items", f"{number:05d}.parquet")) as sink:
             pq.write_table(counts, sink)
         report = {"shard": number, **shard_report(shard, tables, job.log, job.window),
-                  "profile": shard_profile(shard, tables, items, job.log, job.window)}
+                  "profile": shard_profile(shard, tables, days, job.log, job.window)}
         write_bytes(job.path("shards", f"{number:05d}.json"), json.dumps(report).encode())
         yield number
 

@@ -9,6 +9,7 @@ Legend: N rows after de-duplication, S distinct items of the shard, D days.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,27 +26,53 @@ TOP_ITEMS = 20  # most frequent items of a day named in statistics.json
 Report = dict[str, Any]
 
 
-def shard_profile(shard: Shard, tables: ShardTables, items: pa.Table, log: LogConfig, window: Window) -> Report:
-    """Counts and sketches of one shard. `items` has the column item_id in index order; users of shards are disjoint."""
+@dataclass(frozen=True)
+class ItemDays:
+    """The items of a shard over its days. Keys of the sketches are days with rows, as text for JSON."""
+
+    item_S: np.ndarray  # int64 item index, ascending
+    first_S: np.ndarray  # int64 first day
+    first_rows_S: np.ndarray  # int64 rows on that day
+    distinct: dict[str, str]  # sketch of a day's distinct items
+    frequent: dict[str, str]  # sketch of a day's most frequent items
+
+
+def shard_profile(shard: Shard, tables: ShardTables, items: ItemDays, log: LogConfig, window: Window) -> Report:
+    """Counts and sketches of one shard; users of shards are disjoint."""
     rows, days = tables.rows, len(window.dates)
     shape = (days, len(log.surface_names), len(log.item_types))
     types = np.ravel_multi_index((rows.day_N, rows.surface_N, rows.item_type_N), shape)
     came = np.bincount(rows.user_N.astype(np.int64) * days + rows.day_N, minlength=len(shard.users) * days)
-    distinct_items, top_items = _items_of_days(rows, items)
     return {
         "users_of_day": (came.reshape(-1, days) > 0).sum(0).tolist(),
         "types": np.bincount(types, minlength=int(np.prod(shape))).reshape(shape).tolist(),
-        "users": sketches.distinct(hash_text(shard.users)), "items_of_day": distinct_items, "top_of_day": top_items,
+        "users": sketches.distinct(hash_text(shard.users)), "items_of_day": items.distinct,
+        "top_of_day": items.frequent,
         "quantiles": {name: sketches.quantiles(value) for name, value in _amounts(rows, tables).items()},
     }
 
 
-def first_days(rows: Rows, item_D: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For the distinct items `item_D` (ascending): the day each is first seen on, and its rows on that day."""
-    place_N = np.searchsorted(item_D, rows.item_N) if len(item_D) else rows.item_N
-    first_D = np.full(len(item_D), np.iinfo(np.int32).max, np.int64)
-    np.minimum.at(first_D, place_N, rows.day_N)
-    return first_D, np.bincount(place_N[rows.day_N == first_D[place_N]], minlength=len(item_D))
+def item_days(rows: Rows, items: pa.Table) -> ItemDays:
+    """Look at a shard's items day by day. `items` has the column item_id in index order."""
+    seen_I = np.zeros(items.num_rows, bool)
+    seen_I[rows.item_N] = True
+    item_S = np.flatnonzero(seen_I)
+    names = items.column("item_id").take(pa.array(item_S)).combine_chunks()
+    hash_S = hash_text(names)
+    code_N = (np.cumsum(seen_I) - 1)[rows.item_N]
+    by_day_N = np.argsort(rows.day_N, kind="stable")  # a radix sort for 16 bits
+    end_D = np.cumsum(np.bincount(rows.day_N))
+    found = ItemDays(item_S, np.full(len(item_S), -1), np.zeros(len(item_S), np.int64), {}, {})
+    for day, (start, end) in enumerate(zip([0, *end_D[:-1]], end_D, strict=True)):
+        if start == end:
+            continue
+        count_S = np.bincount(code_N[by_day_N[start:end]], minlength=len(item_S))
+        new_S = (count_S > 0) & (found.first_S < 0)
+        found.first_S[new_S], found.first_rows_S[new_S] = day, count_S[new_S]
+        top = _largest(count_S)
+        found.distinct[str(day)] = sketches.distinct(hash_S[count_S > 0])
+        found.frequent[str(day)] = sketches.frequent(names.take(pa.array(top)).to_pylist(), count_S[top])
+    return found
 
 
 def merge_profiles(profiles: list[Report], window: Window, new_rows_of_day: np.ndarray,
@@ -70,27 +97,6 @@ def merge_profiles(profiles: list[Report], window: Window, new_rows_of_day: np.n
 
 def _found(profiles: list[Report], key: str, day: int) -> Iterator[str]:
     return (profile[key][str(day)] for profile in profiles if str(day) in profile[key])
-
-
-def _items_of_days(rows: Rows, items: pa.Table) -> tuple[dict[str, str], dict[str, str]]:
-    """Per day with rows (as text, for JSON): sketch of its distinct items, sketch of its most frequent items."""
-    seen_I = np.zeros(items.num_rows, bool)
-    seen_I[rows.item_N] = True
-    item_S = np.flatnonzero(seen_I)
-    names = items.column("item_id").take(pa.array(item_S)).combine_chunks()
-    hash_S = hash_text(names)
-    code_N = (np.cumsum(seen_I) - 1)[rows.item_N]
-    by_day_N = np.argsort(rows.day_N, kind="stable")  # a radix sort for 16 bits
-    end_D = np.cumsum(np.bincount(rows.day_N))
-    distinct, frequent = {}, {}
-    for day, (start, end) in enumerate(zip([0, *end_D[:-1]], end_D, strict=True)):
-        if start == end:
-            continue
-        count_S = np.bincount(code_N[by_day_N[start:end]], minlength=len(item_S))
-        top = _largest(count_S)
-        distinct[str(day)] = sketches.distinct(hash_S[count_S > 0])
-        frequent[str(day)] = sketches.frequent(names.take(pa.array(top)).to_pylist(), count_S[top])
-    return distinct, frequent
 
 
 def _largest(count_S: np.ndarray) -> np.ndarray:

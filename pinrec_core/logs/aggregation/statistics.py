@@ -11,7 +11,7 @@ import numpy as np
 
 from pinrec_core.config import LogConfig
 from pinrec_core.logs.aggregation.clean import OPTIONAL_COLUMNS, REASONS
-from pinrec_core.logs.aggregation.profile import first_days
+from pinrec_core.logs.aggregation.profile import ItemDays
 from pinrec_core.logs.aggregation.shard import Shard, ShardTables
 from pinrec_core.logs.aggregation.window import Window
 from pinrec_core.schemas import SPLITS
@@ -42,18 +42,17 @@ def shard_report(shard: Shard, tables: ShardTables, log: LogConfig, window: Wind
     }
 
 
-def item_counts(shard: Shard, tables: ShardTables, window: Window) -> dict[str, np.ndarray]:
+def item_counts(shard: Shard, tables: ShardTables, items: ItemDays, window: Window) -> dict[str, np.ndarray]:
     """Columns of a table of the items seen in a shard: index, engagements, those of train users before the evaluation
     window, first day, rows on that day."""
     exposures = tables.exposures
-    item_D = np.flatnonzero(np.bincount(tables.rows.item_N))
-    place_G = np.searchsorted(item_D, exposures.item_E[tables.engaged_E])
-    train_E = (exposures.time_E < window.train_end_ms) & (shard.split_U[exposures.user_E] == SPLITS.index("train"))
-    train_G = train_E[tables.engaged_E]
-    first_D, new_rows_D = first_days(tables.rows, item_D)
-    return {"item": item_D, "engagements": np.bincount(place_G, minlength=len(item_D)),
-            "train_count": np.bincount(place_G[train_G], minlength=len(item_D)),
-            "first_day": first_D, "first_day_rows": new_rows_D}
+    engaged_E = tables.engaged_E
+    train_E = (engaged_E & (exposures.time_E < window.train_end_ms)
+               & (shard.split_U[exposures.user_E] == SPLITS.index("train")))
+    engaged_I, train_I = (np.bincount(exposures.item_E[mask], minlength=int(items.item_S.max(initial=-1)) + 1)
+                          for mask in (engaged_E, train_E))
+    return {"item": items.item_S, "engagements": engaged_I[items.item_S], "train_count": train_I[items.item_S],
+            "first_day": items.first_S, "first_day_rows": items.first_rows_S}
 
 
 def summarise(log: LogConfig, window: Window, tasks: list[Report], shards: list[Report]) -> dict[str, Any]:

@@ -86,13 +86,24 @@ def test_suggested_rules_pass_good_days_and_stop_a_bad_one(new_logbook, tmp_path
     text = suggest_rules(good, 0.2)
     section = ValidateConfig(**tomllib.loads(text)["validate"])
     rows = sorted(json.loads((dataset / "statistics.json").read_text())["counts"]["rows_kept"] for dataset in good)
-    assert section.min_events == int(rows[0] * 0.8) and f"# seen {rows[0]} to {rows[1]}" in text
+    assert section.min_events == int(rows[0] * 0.8)
+    assert f"# seen {rows[0]} (2026-03-15) to {rows[1]} (2026-03-15)" in text
     assert section.max_null_share == dict.fromkeys(("request_id", "position", "context_item_id"), 1.0)
     for number, dataset in enumerate(good):
         validate_data(dataset, tmp_path / f"validation{number}", validate=section)
     bad = month(new_logbook, tmp_path / "bad", {"home": 15, "search": 5}, item="bot")
     with pytest.raises(DataError, match="max_new_item_share"):
         validate_data(bad, tmp_path / "validation", validate=section)
+
+
+def test_days_before_a_surface_existed_make_no_rule(logbook) -> None:
+    for day, clicks in enumerate((0, 10, 8)):
+        for user in range(clicks):
+            logbook.add(f"u{user}", "a", "click", day * 86_400 + user)
+    logbook.write()
+    logbook.aggregate()
+    section = ValidateConfig(**tomllib.loads(suggest_rules([logbook.root / "dataset"], 0.0))["validate"])
+    assert (section.day_ratio_days, section.min_day_ratio) == (2, 0.888)
 
 
 def test_suggested_rules_say_what_they_cannot_know(logbook) -> None:
