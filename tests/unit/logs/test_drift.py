@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pinrec_core.cli.entry import Settings, build_app, execute
 from pinrec_core.config import AggregateConfig, LogConfig, ValidateConfig
 from pinrec_core.errors import ConfigError, DataError
 from pinrec_core.logs.aggregate import aggregate_logs
@@ -116,3 +117,20 @@ def test_suggested_rules_say_what_they_cannot_know(logbook) -> None:
     assert ValidateConfig(**tomllib.loads(text)["validate"]).max_action_drift == ValidateConfig().max_action_drift
     with pytest.raises(ConfigError, match="margin 1 must be"):
         suggest_rules([logbook.root / "dataset"], 1.0)
+
+
+def test_the_command_prints_or_writes_what_a_configuration_takes(logbook, tmp_path: Path, capsys) -> None:
+    logbook.add("ann", "a", "click", 5)
+    logbook.add("ann", "a", "click", 2 * 86_400)
+    logbook.write()
+    logbook.aggregate()
+    command = ["data", "suggest-rules", "--dataset", str(logbook.root / "dataset"), "--margin", "0.5"]
+    settings = Settings()
+    assert execute(build_app(settings), settings, command) == 0
+    printed = capsys.readouterr().out
+    assert ValidateConfig(**tomllib.loads(printed)["validate"]).min_events == 1
+    file = tmp_path / "rules.toml"
+    assert execute(build_app(settings), settings, [*command, "-o", str(file)]) == 0
+    assert file.read_text() == printed
+    assert execute(build_app(settings), settings, [*command, "-o", str(file)]) == 1
+    assert "already exists" in capsys.readouterr().err
