@@ -112,7 +112,7 @@ class ValidateConfig(Section):
     max_quarantined_share: Share = 0.01  # quarantined rows / rows in
     max_duplicate_share: Share = 0.2  # duplicate rows / rows in
     max_uncatalogued_share: Share = 0.2  # engaged items the catalog does not know / engaged items
-    max_unordered_share: Share = 1.0  # rows whose time is before that of the kept row above them / rows in; 1 = any
+    max_unordered_share: Share = 1.0  # rows whose time is before that of the row above them / rows in; 1 = any
     max_null_share: dict[Literal["request_id", "position", "context_item_id"], Share] = {}  # rows without / rows in
     max_new_item_share: Share = 1.0  # of the last day: rows on items the window has not seen before / rows; 1 = any
     max_top_item_share: Share = 1.0  # of the last day: rows on its most frequent item / rows; 1 = any

@@ -126,7 +126,7 @@ class SpillFn(beam.DoFn):
                                                first_row=task.first_row + report["rows_read"], limit=STORED_PER_REASON)
         report["rows_read"] += batch.num_rows
         report["rows_passed"] += int((reason_N == KEPT).sum())
-        report["rows_out_of_order"] += int((np.diff(events.time_N[reason_N == KEPT]) < 0).sum())
+        report["rows_out_of_order"] += int((np.diff(events.time_N[~events.timeless_N]) < 0).sum())  # of any window
         for code, name in enumerate(REASONS, start=1):
             report["quarantined"][name] += int((reason_N == code).sum())
         for name, count in null_counts(batch).items():
