@@ -10,7 +10,7 @@ import difflib
 import tomllib
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -105,17 +105,44 @@ class AggregateConfig(Section):
 
 
 class ValidateConfig(Section):
-    """Limits that stop a run before training (validate_data)."""
+    """Limits that stop a run before training, or are only told if named in `warn` (validate_data)."""
 
+    warn: tuple[str, ...] = ("max_surface_drift", "max_action_drift", "max_item_type_drift", "max_top_item_drift",
+                             "min_weekday_ratio", "max_weekday_ratio")  # rules that warn; all others stop the run
     min_events: Positive = 1000  # kept event rows
     min_users: Positive = 100  # users with at least one positive engagement
     min_items: Positive = 100  # items engaged with at least once
     max_quarantined_share: Share = 0.01  # quarantined rows / rows in
     max_duplicate_share: Share = 0.2  # duplicate rows / rows in
     max_uncatalogued_share: Share = 0.2  # engaged items the catalog does not know / engaged items
+    max_unordered_share: Share = 1.0  # rows whose time is before that of the row above them / rows in; 1 = any
+    max_null_share: dict[Literal["request_id", "position", "context_item_id"], Share] = {}  # rows without / rows in
+    max_new_item_share: Share = 1.0  # of the last day: rows on items the window has not seen before / rows; 1 = any
+    max_top_item_share: Share = 1.0  # of the last day: rows on its most frequent item / rows; 1 = any
     min_day_ratio: Share = 0.7  # rows of a day / median over the days of the window, modelled surfaces only
     day_ratio_days: Positive = 14  # how many of the last days the day-ratio rule looks at
     min_surface_positives: Positive = 50  # positive engagements per modelled surface in the training window
+    drift_weeks: Positive = 4  # the last day is compared with the same weekday of up to this many weeks before it
+    max_surface_drift: Share = 0.2  # Jensen-Shannon distance of rows by surface, modelled surfaces only
+    max_action_drift: Share = 0.2  # the same of rows by action
+    max_item_type_drift: Share = 0.2  # the same of rows by item type
+    max_top_item_drift: Share = 0.5  # the same of rows by most frequent item, all other items as one
+    min_weekday_ratio: float = Field(default=0.5, ge=0)  # rows of the last day / mean of the same weekday before
+    max_weekday_ratio: float = Field(default=2.0, gt=0)  # the same, from above
+
+    @classmethod
+    def rules(cls) -> tuple[str, ...]:
+        """Names of the rules, which are the fields with a limit."""
+        return tuple(name for name in cls.model_fields if name.startswith(("min_", "max_")))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        for name in self.warn:
+            if name not in self.rules():
+                near = difflib.get_close_matches(name, self.rules(), n=1)
+                raise ValueError(f"warn names no rule {name!r}" + (f"; did you mean {near[0]!r}?" if near else
+                                                                  f"; rules are {', '.join(self.rules())}"))
+        return self
 
 
 class Conditioning(StrEnum):

@@ -1,4 +1,4 @@
-"""Commands of the logs room: import, synth, aggregate-logs, validate-data."""
+"""Commands of the logs room: import, synth, aggregate-logs, validate-data, data suggest-rules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import typer
 
 from pinrec_core.cli.options import Catalog, ConfigFile, DatasetDir, Date, Events, Output, last_date
 from pinrec_core.config import Config
-from pinrec_core.errors import ConfigError
+from pinrec_core.errors import ConfigError, IntegrityError
+from pinrec_core.storage import write_bytes
 
 Source = Annotated[Path, typer.Argument(help="File or folder to read.")]
 Destination = Annotated[Path, typer.Argument(help="New folder: events/ and catalog/ are written below it.")]
@@ -26,6 +27,10 @@ def add_commands(app: typer.Typer) -> None:
     app.command("synth")(synth)
     app.command("aggregate-logs")(aggregate_logs)
     app.command("validate-data")(validate_data)
+    data = typer.Typer(no_args_is_help=True, help="Look at training datasets.")
+    data.callback()(_data)  # a group, although it has one command
+    data.command("suggest-rules")(suggest_rules)
+    app.add_typer(data, name="data")
 
 
 def import_kuairand(src: Source, dst: Destination) -> None:
@@ -92,6 +97,28 @@ def validate_data(config: ConfigFile, dataset: DatasetDir, output: Output) -> No
     from pinrec_core.logs.validate import validate_data as run
 
     _show(run(dataset, output, validate=Config.load(config).validate_).counts)
+
+
+def suggest_rules(
+    datasets: Annotated[list[Path], typer.Option("--dataset", help=(
+        "A good dataset, as aggregate-logs wrote it; repeat it."))],
+    margin: Annotated[float, typer.Option(help="What a limit leaves beyond what was seen: 0.3 = 30 %.")] = 0.3,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="New file; default: print it.")] = None,
+) -> None:
+    """A [validate] section with limits from good datasets."""
+    from pinrec_core.logs.checks.suggest import suggest_rules as run
+
+    text = run(datasets, margin)
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    if output.exists():
+        raise IntegrityError(f"{output}: already exists; remove it or choose another output")
+    write_bytes(str(output), text.encode())
+
+
+def _data() -> None:
+    """Look at training datasets."""
 
 
 def _show(counts: dict[str, int]) -> None:

@@ -15,6 +15,7 @@ GROUND = {"errors", "config", "schemas", "storage", "manifest", "registry"}  # f
 
 OWNERS = {  # package -> where alone it may be imported
     "apache_beam": "pinrec_core/logs/",
+    "datasketches": "pinrec_core/logs/",
     "faiss": "pinrec_core/retrieval/",
     "google": "pinrec_core/storage.py",
     "matplotlib": "pinrec_core/report/",

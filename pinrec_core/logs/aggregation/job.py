@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
@@ -24,6 +25,7 @@ from pinrec_core.logs.aggregation import files
 from pinrec_core.logs.aggregation.clean import KEPT, REASONS, encode_batch, judge, null_counts, quarantined_rows
 from pinrec_core.logs.aggregation.items import number_items
 from pinrec_core.logs.aggregation.partitions import ReadTask
+from pinrec_core.logs.aggregation.profile import item_days, shard_profile
 from pinrec_core.logs.aggregation.reading import read_batches
 from pinrec_core.logs.aggregation.runners import runner_options
 from pinrec_core.logs.aggregation.shard import build_tables, load_shard
@@ -105,8 +107,8 @@ class SpillFn(beam.DoFn):
 
     def process(self, task):
         """Yield (key, ChunkRef) for each chunk written; leave the task's report when all of it is read."""
-        report = {"task": task.number, "rows_read": 0, "rows_passed": 0, "nulls": {}, "examples": [],
-                  "quarantined": dict.fromkeys(REASONS, 0)}
+        report = {"task": task.number, "rows_read": 0, "rows_passed": 0, "rows_out_of_order": 0, "nulls": {},
+                  "examples": [], "quarantined": dict.fromkeys(REASONS, 0)}
         try:
             for number, batch in enumerate(read_batches(task.file, task.row_groups)):
                 yield from self._spill(task, number, batch, report)
@@ -122,6 +124,7 @@ class SpillFn(beam.DoFn):
                                                first_row=task.first_row + report["rows_read"], limit=STORED_PER_REASON)
         report["rows_read"] += batch.num_rows
         report["rows_passed"] += int((reason_N == KEPT).sum())
+        report["rows_out_of_order"] += int((np.diff(events.time_N[~events.timeless_N]) < 0).sum())  # of any window
         for code, name in enumerate(REASONS, start=1):
             report["quarantined"][name] += int((reason_N == code).sum())
         for name, count in null_counts(batch).items():
@@ -174,11 +177,12 @@ class BuildShardFn(beam.DoFn):
         for folder, table in (("sequences", tables.sequences), ("views", tables.views)):
             with files.create(join(job.output, folder, f"part-{name}.parquet")) as sink:
                 pq.write_table(table, sink)
-        counts = pa.table(dict(zip(("item", "engagements", "train_count"), item_counts(shard, tables, job.window),
-                                   strict=True)))
+        days = item_days(tables.rows, items)
+        counts = pa.table(item_counts(shard, tables, days, job.window))
         with files.create(job.path("items", f"{name}.parquet")) as sink:
             pq.write_table(counts, sink)
-        report = {"shard": name, "rows_capped": capped, **shard_report(shard, tables, job.log, job.window)}
+        report = {"shard": name, "rows_capped": capped, **shard_report(shard, tables, job.log, job.window),
+                  "profile": shard_profile(shard, tables, days, job.log, job.window)}
         files.write_document(job.path("shards", f"{name}.json"), json.dumps(report).encode())
 
 

@@ -22,6 +22,7 @@ from pinrec_core.logs.aggregation.inputs import Inputs
 from pinrec_core.logs.aggregation.items import CatalogFacts, write_items
 from pinrec_core.logs.aggregation.job import STORED_PER_REASON, Job, read_numbering, reports
 from pinrec_core.logs.aggregation.partitions import ReadTask
+from pinrec_core.logs.aggregation.profile import merge_profiles
 from pinrec_core.logs.aggregation.statistics import EXAMPLES, Report, summarise, total
 from pinrec_core.logs.aggregation.table_files import TableFile
 from pinrec_core.manifest import Manifest, fingerprint_of, write_manifest
@@ -38,19 +39,23 @@ def seal(job: Job, inputs: Inputs, facts: CatalogFacts, tasks: list[ReadTask]) -
     shard_reports = list(reports(job, "shards"))
     counts = check_counts(inputs.rows, tasks, task_reports, shard_reports)
     numbered = read_numbering(job.path("items.arrow"))
-    engaged_I, train_I = _item_counts(job, numbered.num_rows)
+    engaged_I, train_I, new_rows_D = _item_counts(job, numbered.num_rows)
     aside = Path(job.output)
     write_items(job.path("catalog.parquet"), numbered, train_I, aside / "items.parquet")
     _write_quarantine(examples, aside / "quarantine")
     statistics = summarise(job.log, job.window, task_reports, shard_reports) | _driver_facts(inputs, facts, examples)
+    rows_of_day = np.array(list(statistics["rows_by_date"].values()))
+    profiles = [report["profile"] for report in shard_reports]
+    days, sketches = merge_profiles(profiles, job.window, new_rows_D, rows_of_day)
     uncatalogued = facts.items + np.flatnonzero(engaged_I[facts.items:])
-    statistics |= {"counts": counts, "items_engaged": int((engaged_I > 0).sum()),
+    statistics |= days | {"counts": counts, "items_engaged": int((engaged_I > 0).sum()),
                    "items_engaged_uncatalogued": len(uncatalogued),
                    "uncatalogued_examples": numbered.column("item_id").take(uncatalogued[:EXAMPLES]).to_pylist()}
     if counts["rows_capped"]:
         statistics["warnings"].append(f"{counts['rows_capped']} rows of users with more than aggregate.max_user_events "
                                       f"{job.aggregate.max_user_events} rows were left out, the oldest first")
     write_bytes(str(aside / "statistics.json"), json.dumps(statistics, indent=1, ensure_ascii=False).encode())
+    write_bytes(str(aside / "sketches.json"), json.dumps(sketches, indent=1).encode())
     files.remove(job.work)
     for warning in statistics["warnings"]:
         logger.warning("aggregate: %s", warning)
@@ -97,16 +102,21 @@ def _without_examples(documents: Iterable[Report], kept: list[dict[str, Any]]) -
         yield report
 
 
-def _item_counts(job: Job, items: int) -> tuple[np.ndarray, np.ndarray]:
-    """Engagements and training engagements of every item, summed over the shards."""
-    engaged_I, train_I = np.zeros(items, np.int64), np.zeros(items, np.int64)
+def _item_counts(job: Job, items: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Engagements and training engagements of every item, and per day the rows on items never seen before in the
+    window, summed over the shards."""
+    engaged_I, train_I, first_rows_I = np.zeros(items, np.int64), np.zeros(items, np.int64), np.zeros(items, np.int64)
+    first_I = np.full(items, len(job.window.dates), np.int64)
     for name in files.names_in(job.path("items")):
         with FileSystems.open(job.path("items", name)) as source:
-            table = pq.read_table(source)
-        index = table.column("item").to_numpy()
-        engaged_I[index] += table.column("engagements").to_numpy()
-        train_I[index] += table.column("train_count").to_numpy()
-    return engaged_I, train_I
+            index, engaged, train, first, rows = (column.to_numpy() for column in pq.read_table(source).columns)
+        engaged_I[index] += engaged
+        train_I[index] += train
+        first_rows_I[index] = (np.where(first_I[index] < first, 0, rows)
+                               + np.where(first_I[index] > first, 0, first_rows_I[index]))
+        first_I[index] = np.minimum(first_I[index], first)
+    new_rows_D = np.bincount(first_I, first_rows_I, minlength=len(job.window.dates) + 1).astype(np.int64)
+    return engaged_I, train_I, new_rows_D[:-1]
 
 
 def _write_quarantine(rows: list[dict[str, Any]], folder: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from pinrec_core.config import LogConfig
 from pinrec_core.logs.aggregation.clean import OPTIONAL_COLUMNS, REASONS
+from pinrec_core.logs.aggregation.profile import ItemDays
 from pinrec_core.logs.aggregation.shard import Shard, ShardTables
 from pinrec_core.logs.aggregation.window import Window
 from pinrec_core.schemas import SPLITS
@@ -41,15 +42,17 @@ def shard_report(shard: Shard, tables: ShardTables, log: LogConfig, window: Wind
     }
 
 
-def item_counts(shard: Shard, tables: ShardTables, window: Window) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Items engaged with in a shard: index, engagements, and those of train users before the evaluation window."""
+def item_counts(shard: Shard, tables: ShardTables, items: ItemDays, window: Window) -> dict[str, np.ndarray]:
+    """Columns of a table of the items seen in a shard: index, engagements, those of train users before the evaluation
+    window, first day, rows on that day."""
     exposures = tables.exposures
-    item_G = exposures.item_E[tables.engaged_E]
-    train_E = (exposures.time_E < window.train_end_ms) & (shard.split_U[exposures.user_E] == SPLITS.index("train"))
-    item_D, place_G = np.unique(item_G, return_inverse=True)
-    train_G = train_E[tables.engaged_E]
-    return (item_D, np.bincount(place_G, minlength=len(item_D)),
-            np.bincount(place_G[train_G], minlength=len(item_D)))
+    engaged_E = tables.engaged_E
+    train_E = (engaged_E & (exposures.time_E < window.train_end_ms)
+               & (shard.split_U[exposures.user_E] == SPLITS.index("train")))
+    engaged_I, train_I = (np.bincount(exposures.item_E[mask], minlength=int(items.item_S.max(initial=-1)) + 1)
+                          for mask in (engaged_E, train_E))
+    return {"item": items.item_S, "engagements": engaged_I[items.item_S], "train_count": train_I[items.item_S],
+            "first_day": items.first_S, "first_day_rows": items.first_rows_S}
 
 
 def summarise(log: LogConfig, window: Window, tasks: list[Report], shards: list[Report]) -> dict[str, Any]:
@@ -58,11 +61,14 @@ def summarise(log: LogConfig, window: Window, tasks: list[Report], shards: list[
     actions = [*log.action_names, log.impression_action]
     shape = (len(window.dates), len(surfaces), len(actions))
     events = _summed(shards, "events", shape)
+    types = _summed([shard["profile"] for shard in shards], "types", (*shape[:2], len(log.item_types)))
     positives = _summed(shards, "positives_in_training", (len(surfaces), len(log.positive_actions)))
     rows_read = total(tasks, "rows_read")
     return {
         "rows_by_date": _named(window.dates, events.sum((1, 2))),
         "rows_by_date_and_surface": {day: _named(surfaces, events[i].sum(1)) for i, day in enumerate(window.dates)},
+        "rows_by_date_surface_and_action": _by_day(window, surfaces, actions, events),
+        "rows_by_date_surface_and_item_type": _by_day(window, surfaces, log.item_types, types),
         "rows_by_surface": _named(surfaces, events.sum((0, 2))),
         "rows_by_action": _named(actions, events.sum((0, 1))),
         "rows_by_surface_and_action": {name: _named(actions, events[:, i].sum(0)) for i, name in enumerate(surfaces)},
@@ -74,6 +80,7 @@ def summarise(log: LogConfig, window: Window, tasks: list[Report], shards: list[
         "users_engaged": total(shards, "users_engaged"), "exposures": total(shards, "exposures"),
         "null_share": {name: sum(report["nulls"][name] for report in tasks) / rows_read if rows_read else 1.0
                        for name in OPTIONAL_COLUMNS},
+        "rows_out_of_order": total(tasks, "rows_out_of_order"),
         "rows_context_unknown": total(shards, "rows_context_unknown"),
         "rows_item_type_differs": total(shards, "rows_item_type_differs"),
         "quarantined_by_reason": {name: sum(report["quarantined"][name] for report in tasks) for name in REASONS},
@@ -92,6 +99,13 @@ def _positives(surface_E: np.ndarray, actions_E: np.ndarray, log: LogConfig) -> 
     counts = [np.bincount(surface_E[(actions_E >> bit) & 1 == 1], minlength=len(log.surface_names))
               for bit in range(len(log.positive_actions))]
     return np.stack(counts, axis=1).tolist()
+
+
+def _by_day(window: Window, surfaces: list[str], names: list[str] | tuple[str, ...],
+            counts: np.ndarray) -> dict[str, dict[str, dict[str, int]]]:
+    """Counts [day, surface, name] by their names."""
+    return {day: {surface: _named(names, counts[i, j]) for j, surface in enumerate(surfaces)}
+            for i, day in enumerate(window.dates)}
 
 
 def _summed(reports: list[Report], key: str, shape: int | tuple[int, ...]) -> np.ndarray:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pinrec_core.config import LogConfig
-from pinrec_core.logs.checks.rules import Finding
+from pinrec_core.logs.checks.finding import EXAMPLES, Finding
 from pinrec_core.manifest import Manifest
 from pinrec_core.schemas import ITEMS, NO_ITEM, QUARANTINE, SEQUENCES, SPLITS, VIEWS
 
@@ -30,7 +30,8 @@ class Tally:
     """Rows that break a rule, and the first of them."""
 
     rows: int = 0
-    example: Any = None
+    file: str = ""  # of the first
+    examples: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,11 @@ def table_findings(dataset: Path, manifest: Manifest, log: LogConfig) -> Iterato
             elif check:
                 _scan(path, check, bounds)
         yield Finding(f"schema[{folder}]", len(wrong), 0, not wrong,
-                      f"{len(wrong)} files of {folder} do not have the schema of schemas.py {wrong or ''}")
+                      f"{len(wrong)} files of {folder} do not have the schema of schemas.py {wrong or ''}",
+                      file=next((f"{folder}/{name}" for name in wrong if name != folder), folder) if wrong else "")
     for rule, tally in bounds.tallies.items():
         yield Finding(rule, tally.rows, 0, not tally.rows, f"{tally.rows} rows break this rule (none may)",
-                      tally.example)
+                      tuple(tally.examples), tally.file)
 
 
 def bad_items(rows: pa.RecordBatch, bounds: Bounds) -> Bad:
@@ -142,8 +144,10 @@ def _scan(path: Path, check: Callable[[pa.RecordBatch, Bounds], Bad], bounds: Bo
         for rule, bad_R in check(batch, bounds):
             tally = bounds.tallies.setdefault(rule, Tally())
             if bad_R.any():
-                row = int(np.argmax(bad_R))
-                tally.example = tally.example or {"file": path.name, "row": first + row, **_shown(batch.slice(row, 1))}
+                file = f"{path.parent.name}/{path.name}" if path.name.startswith("part-") else path.name
+                tally.file = tally.file or file
+                for row in np.flatnonzero(bad_R)[:EXAMPLES - len(tally.examples)].tolist():
+                    tally.examples.append({"file": file, "row": first + row, **_shown(batch.slice(row, 1))})
                 tally.rows += int(bad_R.sum())
         first += batch.num_rows
 

@@ -90,6 +90,19 @@ def test_statistics_by_hand(logbook) -> None:
     assert facts["rows_by_surface_and_action"] == {
         "home": {"click": 3, "save": 2, "hide": 1, "impression": 2},
         "search": {"click": 1, "save": 0, "hide": 0, "impression": 2}}
+    assert facts["rows_by_date_surface_and_action"]["2026-03-02"] == {
+        "home": {"click": 0, "save": 1, "hide": 0, "impression": 0},
+        "search": {"click": 1, "save": 0, "hide": 0, "impression": 2}}
+    assert facts["rows_by_date_surface_and_item_type"]["2026-03-02"]["home"] == {"pin": 0, "query": 1}
+    assert facts["days"] == {
+        "2026-03-01": {"users": 1, "items_about": 3, "rows_new_items": 6, "top_items": {"a": 3, "b": 2, "c": 1}},
+        "2026-03-02": {"users": 1, "items_about": 3, "rows_new_items": 3, "top_items": {"z": 2, "a": 1, "shoes": 1}},
+        "2026-03-03": {"users": 1, "items_about": 1, "rows_new_items": 0, "top_items": {"b": 1}}}
+    assert facts["quantiles"]["events_per_user"] == {
+        "min": 5, "p1": 5, "p25": 5, "p50": 5, "p75": 6, "p90": 6, "p99": 6, "max": 6}
+    assert facts["quantiles"]["items_per_view"]["max"] == 2
+    assert facts["quantiles"]["seconds_between_events"]["max"] == pytest.approx(DAY_S - 499, rel=0.016)
+    assert facts["rows_out_of_order"] == 1  # bob's search for shoes
     assert facts["views_by_surface"] == {"home": 4, "search": 1}
     assert facts["engagements_in_training_by_surface"] == {"home": 3, "search": 1}
     assert facts["positives_in_training_by_surface_and_action"] == {

@@ -81,7 +81,8 @@ def test_each_limit_stops_the_run(dataset: Path, limits: dict, said: str) -> Non
 
 def test_all_failures_are_told_at_once_with_examples(dataset: Path) -> None:
     said = refusal(dataset, min_users=11, max_quarantined_share=0.0, max_uncatalogued_share=0.0)
-    assert "3 of" in said and "min_users" in said and "teleport" in said and '"item_id": ["z"]' in said
+    assert "3 of" in said and "min_users" in said and "teleport" in said and '"item_id": "z"' in said
+    assert "in date=2026-03-01/part-0.parquet" in said
 
 
 def test_only_recent_days_are_compared(logbook) -> None:
@@ -105,6 +106,62 @@ def test_days_before_a_surface_existed_do_not_hide_a_hole(logbook) -> None:
     logbook.aggregate()
     said = refusal(logbook.root / "dataset", min_day_ratio=0.7, day_ratio_days=2)
     assert "2026-03-03 has 8 rows on modelled surfaces, 0.57 of the median day's 14" in said
+
+
+def test_a_rule_that_warns_is_kept_and_logged_but_stops_nothing(dataset: Path, caplog) -> None:
+    limits = {"min_users": 11, "max_quarantined_share": 0.0}
+    rules = validate(dataset, warn=tuple(limits), **limits)
+    for name in limits:
+        assert (rules[name]["passed"], rules[name]["severity"]) == (False, "warn")
+        assert f"validate: {name}: observed" in caplog.text
+    assert rules["min_items"]["severity"] == "error"
+    shown = rules["max_quarantined_share"]
+    assert shown["file"] == "date=2026-03-01/part-0.parquet" and "teleport" in shown["rows"][0]["record"]
+    document = json.loads((dataset.with_name("validation") / "validation.json").read_text())
+    assert document["warnings"] == list(limits)
+    shutil.rmtree(dataset.with_name("validation"))
+    assert "1 of" in refusal(dataset, warn=("min_users",), **limits)
+
+
+@pytest.mark.parametrize(("name", "near"), [("min_user", "did you mean 'min_users'"), ("warn", "rules are min_events"),
+                                            ("drift_weeks", "names no rule")])
+def test_only_rules_can_warn(name: str, near: str) -> None:
+    with pytest.raises(ValueError, match=near):
+        ValidateConfig(warn=(name,))
+
+
+@pytest.mark.parametrize(("limits", "said"), [
+    ({"max_null_share": {"position": 0.5}}, "max_null_share[position]: observed 1, limit 0.5"),
+    ({"max_top_item_share": 0.4}, "max_top_item_share: observed 0.5, limit 0.4: 0.5000 (4 of 8) of the rows of 2026"),
+    ({"max_unordered_share": 0.0}, "max_unordered_share: observed"),
+])
+def test_rules_that_are_off_until_they_are_set(dataset: Path, limits: dict, said: str) -> None:
+    assert said in refusal(dataset, **limits)
+
+
+def test_no_more_than_five_offending_rows_are_shown(logbook) -> None:
+    for user in range(20):
+        logbook.add(f"u{user}", "a", "click", user)
+        logbook.add(f"u{user}", "a", "click", user, surface="search")
+        logbook.add(f"u{user}", "a", "teleport", user)
+    logbook.add(None, "a", "click", 5)
+    logbook.write()
+    logbook.aggregate()
+    limits = {"max_quarantined_share": 0.0}
+    shown = validate(logbook.root / "dataset", warn=tuple(limits), **limits)["max_quarantined_share"]
+    assert [row["reason"] for row in shown["rows"]] == ["unknown_action", "null_user_id", *["unknown_action"] * 3]
+
+
+def test_without_history_drift_is_skipped_and_said_so(dataset: Path) -> None:
+    rules = validate(dataset)
+    assert rules["max_action_drift"]["observed"] is None
+    assert "skipped: no Tuesday in the 4 weeks before 2026-03-03" in rules["max_action_drift"]["sentence"]
+
+
+def test_a_dataset_of_an_older_version(dataset: Path) -> None:
+    (dataset / "sketches.json").unlink()
+    reseal(dataset)
+    assert "older version" in refusal(dataset)
 
 
 def rewrite(dataset: Path, name: str, change: Callable[[dict], dict]) -> None:
