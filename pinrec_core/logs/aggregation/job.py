@@ -3,14 +3,17 @@
     tasks ── SpillEvents ──┬── references of seen items ── NumberItems ──┐ (path of the item numbering)
                            └── references by shard ── GroupByKey ── BuildShards ── parts of sequences and views
 
-Only references and paths go through the runner. Every worker leaves a report file; the driver adds them up, so that
-the count identity does not rest on what it checks. All DoFns are importable, nothing local lies between stages.
+Chunks carried over from an earlier run join those that are spilled here; neither depends on the window, which is cut
+where they are loaded. Only references and paths go through the runner. Every worker leaves a report file; the driver
+adds them up, so that the count identity does not rest on what it checks. All DoFns are importable, nothing local lies
+between stages.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -21,8 +24,16 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pinrec_core.config import AggregateConfig, LogConfig
 from pinrec_core.errors import ConfigError, DataError
-from pinrec_core.logs.aggregation.clean import KEPT, REASONS, encode_batch, judge, null_counts, quarantined_rows
+from pinrec_core.logs.aggregation.clean import (
+    count_reasons,
+    encode_batch,
+    is_good,
+    judge,
+    null_counts,
+    quarantined_rows,
+)
 from pinrec_core.logs.aggregation.items import number_items
+from pinrec_core.logs.aggregation.lateness import items_within, rows_within
 from pinrec_core.logs.aggregation.partitions import ReadTask
 from pinrec_core.logs.aggregation.reading import read_batches
 from pinrec_core.logs.aggregation.shard import build_tables, load_shard
@@ -32,6 +43,7 @@ from pinrec_core.logs.aggregation.window import Window
 from pinrec_core.storage import join, list_names, read_bytes, write_bytes
 
 STORED_PER_REASON = 1000  # quarantined rows kept per reason; all are counted
+STATE = "state"  # folder of the spilled chunks, by partition
 
 
 @dataclass(frozen=True)
@@ -49,12 +61,17 @@ class Job:
         return join(self.work, *parts)
 
 
-def run_job(job: Job, tasks: list[ReadTask]) -> None:
-    """Run the whole pipeline to its end on the configured runner. Raises DataError with what a worker found."""
+def run_job(job: Job, tasks: list[ReadTask], carried: Sequence[tuple[int, ChunkRef]] = ()) -> None:
+    """Run the whole pipeline to its end on the configured runner. Raises DataError with what a worker found.
+
+    `carried` are the chunks of partitions that an earlier run has cleaned and that need no task.
+    """
     options = runner_options(job.aggregate)
     try:
         with beam.Pipeline(options=options) as pipeline:
             chunks = pipeline | "Tasks" >> beam.Create(tasks) | SpillEvents(job)
+            if carried:
+                chunks = (chunks, pipeline | "Carried over" >> beam.Create(carried)) | beam.Flatten()
             _ = chunks | BuildShards(job)
     except Exception as error:  # runners wrap a worker's error in their own; the worker left its message behind
         messages = [read_bytes(job.path("errors", name)).decode() for name in list_names(job.path("errors"))]
@@ -107,8 +124,8 @@ class SpillFn(beam.DoFn):
 
     def process(self, task):
         """Yield (key, ChunkRef) for each chunk written; leave the task's report when all of it is read."""
-        report = {"task": task.number, "rows_read": 0, "rows_passed": 0, "nulls": {}, "examples": [],
-                  "quarantined": dict.fromkeys(REASONS, 0)}
+        report = {"task": task.number, "date": self.job.window.dates[task.day], "part": task.part, "rows_read": 0,
+                  "rows_passed": 0, "nulls": {}, "examples": [], "quarantined": Counter(), "chunks": []}
         try:
             for number, batch in enumerate(read_batches(task.file, task.row_groups)):
                 yield from self._spill(task, number, batch, report)
@@ -123,13 +140,15 @@ class SpillFn(beam.DoFn):
         report["examples"] += quarantined_rows(batch, reason_N, file=task.file.name,
                                                first_row=task.first_row + report["rows_read"], limit=STORED_PER_REASON)
         report["rows_read"] += batch.num_rows
-        report["rows_passed"] += int((reason_N == KEPT).sum())
-        for code, name in enumerate(REASONS, start=1):
-            report["quarantined"][name] += int((reason_N == code).sum())
+        report["rows_passed"] += int(is_good(reason_N).sum())
+        report["quarantined"].update(count_reasons(reason_N))
         for name, count in null_counts(batch).items():
             report["nulls"][name] = report["nulls"].get(name, 0) + count
-        path = self.job.path("spill", f"{task.number:06d}-{number:04d}.arrow")
-        return write_chunks(path, split_by_user(events, reason_N == KEPT, task.day, self.job.aggregate.shards))
+        name = join(f"date={report['date']}", f"{task.part:06d}-{number:04d}.arrow")
+        day = self.job.window.first_day + task.day
+        refs = write_chunks(self.job.path(STATE, name), split_by_user(events, reason_N, day, self.job.aggregate.shards))
+        report["chunks"] += [(key, ref._replace(path=name)) for key, ref in refs]
+        return refs
 
 
 class NumberItemsFn(beam.DoFn):
@@ -142,7 +161,7 @@ class NumberItemsFn(beam.DoFn):
         """Yield the path of an Arrow file with (item_id, item_type) in index order."""
         with FileSystems.open(self.job.path("catalog.parquet")) as source:
             catalogued = pq.read_table(source, columns=["item_id", "item_type"])
-        items = number_items(catalogued, map(read_chunk, sorted(keyed[1])))
+        items = number_items(catalogued, (items_within(read_chunk(ref), self.job.window) for ref in sorted(keyed[1])))
         path = self.job.path("items.arrow")
         with FileSystems.create(path) as sink, pa.ipc.new_stream(sink, items.schema) as writer:
             writer.write_table(items)
@@ -158,8 +177,14 @@ class BuildShardFn(beam.DoFn):
     def process(self, keyed, numbering):
         """Write the shard's parts and report; yield its number."""
         number, refs = keyed
-        job, items = self.job, read_numbering(numbering)
-        shard = load_shard(_gather(refs), items, job.aggregate)
+        cleaned = _gather(refs, self.job.window)
+        if cleaned.num_rows:  # else all its rows lie outside the window
+            self._build(number, cleaned, read_numbering(numbering))
+            yield number
+
+    def _build(self, number: int, cleaned: pa.Table, items: pa.Table) -> None:
+        job = self.job
+        shard = load_shard(cleaned, items, job.aggregate)
         tables = build_tables(shard, job.log, job.aggregate.view_gap_s)
         for folder, table in (("sequences", tables.sequences), ("views", tables.views)):
             with FileSystems.create(join(job.output, folder, f"part-{number:05d}.parquet")) as sink:
@@ -170,11 +195,10 @@ class BuildShardFn(beam.DoFn):
             pq.write_table(counts, sink)
         report = {"shard": number, **shard_report(shard, tables, job.log, job.window)}
         write_bytes(job.path("shards", f"{number:05d}.json"), json.dumps(report).encode())
-        yield number
 
 
-def _gather(refs: Iterable[ChunkRef]) -> pa.Table:
-    return pa.concat_tables([read_chunk(ref) for ref in sorted(refs)])
+def _gather(refs: Iterable[ChunkRef], window: Window) -> pa.Table:
+    return pa.concat_tables([rows_within(read_chunk(ref), window) for ref in sorted(refs)])
 
 
 def read_numbering(path: str) -> pa.Table:
