@@ -97,7 +97,7 @@ def keep_state(inputs: Inputs, job: Job, task_reports: list[dict[str, Any]], tar
             partition = {"date": date, "files": files[date], "reports": [
                 {name: value for name, value in report.items() if name != "task"}  # a task's number is this run's
                 for report in task_reports if report["date"] == date]}
-            (folder / _PARTITION).write_text(json.dumps(partition, sort_keys=True), "utf-8")
+            (folder / _PARTITION).write_text(json.dumps(partition), "utf-8")
     write_manifest(target, kind=STATE_KIND, config_fingerprint=cleaning_fingerprint(job.log, job.aggregate),
                    facts={"dates": list(dates)})
 

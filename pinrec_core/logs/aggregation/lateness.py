@@ -28,7 +28,16 @@ def rows_within(cleaned: pa.Table, window: Window) -> pa.Table:
     least, most = pc.min_max(time).as_py().values() if len(time) else (window.start_ms, window.start_ms)
     if window.start_ms <= least and most < window.end_ms:
         return cleaned
-    return cleaned.filter(pc.and_(pc.greater_equal(time, window.start_ms), pc.less(time, window.end_ms)))
+    return _compact(cleaned.filter(pc.and_(pc.greater_equal(time, window.start_ms), pc.less(time, window.end_ms))))
+
+
+def _compact(cleaned: pa.Table) -> pa.Table:
+    """The rows with dictionaries of only what they name: a user all of whose rows were cut is no user of the window."""
+    for place, field in enumerate(cleaned.schema):
+        if pa.types.is_dictionary(field.type):
+            column = cleaned.column(place).cast(pa.string()).dictionary_encode()
+            cleaned = cleaned.set_column(place, field, column)
+    return cleaned
 
 
 def items_within(seen: pa.Table, window: Window) -> pa.Table:
