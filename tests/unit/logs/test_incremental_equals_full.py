@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections import Counter
 from datetime import date as Day
@@ -10,11 +11,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from stages import run_stages
 
 from pinrec_core.config import AggregateConfig, LogConfig
 from pinrec_core.logs.aggregate import aggregate_logs
-from pinrec_core.logs.aggregation.job import BuildShardFn, Job, NumberItemsFn, SpillFn, run_job
-from pinrec_core.logs.aggregation.spill import ITEMS_KEY
+from pinrec_core.logs.aggregation.job import run_job
 from pinrec_core.manifest import Manifest, read_manifest
 
 LOGS = 200
@@ -25,14 +26,6 @@ DAY_MS, HOUR_MS = 86_400_000, 3_600_000
 LOG = LogConfig(surfaces=("home", "search"), positive_actions=("click", "save"), negative_actions=("hide",),
                 item_types=("pin", "query"), retrievable_types=("pin",))
 ACTIONS = ("click", "save", "hide", "impression", "impression", "teleport")
-
-
-def run_stages(job: Job, tasks: list, carried: list) -> None:
-    """The stages of the job one after the other, without a runner."""
-    chunks = [*carried, *(chunk for task in tasks for chunk in SpillFn(job).process(task))]
-    [numbering] = NumberItemsFn(job).process((ITEMS_KEY, [ref for key, ref in chunks if key == ITEMS_KEY]))
-    for shard in {key for key, _ in chunks} - {ITEMS_KEY}:
-        list(BuildShardFn(job).process((shard, [ref for key, ref in chunks if key == shard]), numbering))
 
 
 class World:
@@ -94,7 +87,8 @@ class World:
 
 
 @pytest.mark.parametrize("block", range(8))
-def test_incremental_equals_full(block: int, tmp_path: Path, new_logbook: type) -> None:
+def test_incremental_equals_full(block: int, tmp_path: Path, new_logbook: type, monkeypatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # thousands of small files; power stays on here
     seen: Counter[str] = Counter()
     for seed in range(block, LOGS, 8):
         world = World(seed, tmp_path / str(seed), new_logbook)
