@@ -46,8 +46,8 @@ def aggregate_logs(events: str, catalog: str, output: Path, *, log: LogConfig, a
     inputs = look_at(events, catalog, open_window(date, aggregate))
     with staged_directory(output) as aside:
         job = Job(log, aggregate, inputs.window, str(aside / ".work"), str(aside))
-        facts = normalise_catalog(inputs.catalog, log, job.path("catalog.parquet"))
         carried = take_over(previous, inputs, job)
+        facts = normalise_catalog(inputs.catalog, log, job.path("catalog.parquet"))
         tasks = plan_reading(still_to_read(inputs, carried))
         logger.info("aggregate: %d rows in %d files, %d tasks, %d shards, runner %s", inputs.rows, len(inputs.events),
                     len(tasks), aggregate.shards, aggregate.runner)
