@@ -10,7 +10,10 @@ Legend: N rows of the batch, K rows kept.
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -157,6 +160,17 @@ def quarantined_rows(batch: pa.RecordBatch, reason_N: np.ndarray, *, file: str, 
     return [{"file": file, "row": first_row + row, "reason": reason_name(int(reason_N[row])),
              "record": json.dumps(record, default=str, ensure_ascii=False)}
             for row, record in zip(rows, records, strict=True)]
+
+
+def first_of_each_reason(rows: Iterable[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
+    """The first `limit` quarantined rows of each reason, in the order given."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for row in rows:
+        seen[row["reason"]] += 1
+        if seen[row["reason"]] <= limit:
+            kept.append(row)
+    return kept
 
 
 def null_counts(batch: pa.RecordBatch) -> dict[str, int]:

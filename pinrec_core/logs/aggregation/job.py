@@ -27,6 +27,7 @@ from pinrec_core.errors import ConfigError, DataError
 from pinrec_core.logs.aggregation.clean import (
     count_reasons,
     encode_batch,
+    first_of_each_reason,
     is_good,
     judge,
     null_counts,
@@ -132,6 +133,7 @@ class SpillFn(beam.DoFn):
         except DataError as error:
             write_bytes(self.job.path("errors", f"task-{task.number:06d}.txt"), str(error).encode())
             raise
+        report["examples"] = first_of_each_reason(report["examples"], STORED_PER_REASON)
         write_bytes(self.job.path("tasks", f"{task.number:06d}.json"), json.dumps(report).encode())
 
     def _spill(self, task: ReadTask, number: int, batch: pa.RecordBatch, report: dict) -> list[tuple[int, ChunkRef]]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pinrec_core.errors import DataError
-from pinrec_core.logs.aggregation.clean import REASONS
+from pinrec_core.logs.aggregation.clean import REASONS, first_of_each_reason
 from pinrec_core.logs.aggregation.incremental import Partition, all_reports, keep_state
 from pinrec_core.logs.aggregation.inputs import Inputs
 from pinrec_core.logs.aggregation.items import CatalogFacts, write_items
@@ -35,9 +35,9 @@ logger = logging.getLogger("pinrec")
 def seal(job: Job, inputs: Inputs, facts: CatalogFacts, tasks: list[ReadTask],
          carried: Sequence[Partition] = ()) -> Manifest:
     """Check the counts, write what the driver owns, drop the work folder, write the manifest last. Raises DataError."""
-    examples: list[dict[str, Any]] = []
     unsettled = all_reports(carried, job)
-    task_reports = list(_without_examples((settle(report, job.window) for report in unsettled), examples))
+    task_reports = [settle(report, job.window) for report in unsettled]
+    examples = first_of_each_reason((row for report in task_reports for row in report["examples"]), STORED_PER_REASON)
     shard_reports = list(reports(job, "shards"))
     counts = check_counts(inputs.rows, tasks, task_reports, shard_reports)
     numbered = read_numbering(job.path("items.arrow"))
@@ -86,17 +86,6 @@ def check_counts(rows_in: int, tasks: list[ReadTask], task_reports: list[Report]
             "users": total(shard_reports, "users"), "users_engaged": total(shard_reports, "users_engaged"),
             "exposures": total(shard_reports, "exposures"), "engagements": total(shard_reports, "engagements"),
             "views": total(shard_reports, "views")}
-
-
-def _without_examples(documents: Iterable[Report], kept: list[dict[str, Any]]) -> Iterable[Report]:
-    """Reports without their quarantined rows, of which the first STORED_PER_REASON per reason go to `kept`."""
-    stored: Counter[str] = Counter()
-    for report in documents:
-        for row in report.pop("examples"):
-            stored[row["reason"]] += 1
-            if stored[row["reason"]] <= STORED_PER_REASON:
-                kept.append(row)
-        yield report
 
 
 def _item_counts(job: Job, items: int) -> tuple[np.ndarray, np.ndarray]:
