@@ -91,7 +91,8 @@ class AggregateConfig(Section):
     runner: str = "FnApiRunner"  # Beam runner by name; the local default is exact, see docs/aggregation.md
     runner_options: tuple[str, ...] = ("--direct_running_mode=in_memory", "--direct_num_workers=1")
     work_uri: str = ""  # folder that driver and workers all reach, for spilled rows and parts; "" = beside the output
-    max_late_days: int = Field(default=1, ge=0)  # an event may sit this many days off its partition's date
+    max_late_days: int = Field(default=1, ge=0, le=1000)  # an event may sit this many days off its partition's date
+    keep_state: bool = True  # keep the cleaned partitions in the dataset's state/, for the next day's --previous
     seed: int = 0  # of the user split
 
     @model_validator(mode="after")

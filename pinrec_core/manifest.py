@@ -51,9 +51,14 @@ def fingerprint_of(*sections: BaseModel | str) -> str:
 
 
 def write_manifest(directory: Path, *, kind: str, config_fingerprint: str = "", parents: dict[str, str] | None = None,
-                   counts: dict[str, int] | None = None, facts: dict[str, Any] | None = None) -> Manifest:
-    """Hash every file under `directory` and write its manifest, as the last file written there."""
-    paths = sorted(p for p in directory.rglob("*") if p.is_file() and p != directory / MANIFEST_NAME)
+                   counts: dict[str, int] | None = None, facts: dict[str, Any] | None = None,
+                   apart: str = "") -> Manifest:
+    """Hash every file under `directory` and write its manifest, as the last file written there.
+
+    A folder `apart` has a manifest of its own, for its own readers, and is not part of this one.
+    """
+    paths = sorted(p for p in directory.rglob("*") if p.is_file() and p != directory / MANIFEST_NAME
+                   and not (apart and p.is_relative_to(directory / apart)))
     manifest = Manifest(
         kind=kind, code_version=pinrec_core.__version__, config_fingerprint=config_fingerprint, parents=parents or {},
         counts=counts or {}, facts=facts or {}, files={p.relative_to(directory).as_posix(): _entry(p) for p in paths})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import hashlib
 import os
 import shutil
@@ -101,10 +102,16 @@ def list_names(uri: str) -> list[str]:
 
 @contextlib.contextmanager
 def staged_directory(destination: str | Path) -> Iterator[Path]:
-    """Yield a fresh directory beside `destination` that takes its place only if the block ends without an error."""
+    """Yield a fresh directory beside `destination` that takes its place only if the block ends without an error.
+
+    What a killed process has left aside for the same destination is removed; a living process holds a lock on its own.
+    """
     destination = Path(destination)
     destination.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+    prefix = f".{destination.name}.staging-"
+    for leftover in destination.parent.glob(f"{glob.escape(prefix)}*"):
+        _remove_if_abandoned(leftover)
+    aside, lock = _locked_directory(prefix, destination.parent)
     try:
         yield aside
         aside.chmod(0o755)
@@ -117,6 +124,7 @@ def staged_directory(destination: str | Path) -> Iterator[Path]:
         raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+        os.close(lock)
 
 
 def upload_tree(source: Path, uri: str) -> None:
@@ -146,6 +154,33 @@ def local_tree(uri: str) -> Iterator[Path]:
             target.parent.mkdir(parents=True, exist_ok=True)
             blob.download_to_filename(str(target))
         yield Path(folder)
+
+
+def _locked_directory(prefix: str, parent: Path) -> tuple[Path, int]:
+    """A new directory and the descriptor that holds its lock until it is closed or the process ends."""
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        with contextlib.suppress(FileNotFoundError):  # another process took it for abandoned before it was locked
+            lock = os.open(path, os.O_RDONLY)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if path.is_dir():
+                return path, lock
+            os.close(lock)
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    """Remove a staging directory unless the process that made it lives."""
+    try:
+        lock = os.open(path, os.O_RDONLY)
+    except OSError:  # gone by now, or not ours to read
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(path, ignore_errors=True)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(lock)
 
 
 def _replace_file(path: Path, data: bytes) -> None:

@@ -83,13 +83,15 @@ def aggregate_logs(
     config: ConfigFile, events: Events, catalog: Catalog,
     output: Annotated[str, typer.Option("--output", "-o", help="New directory or gs:// location to write.")],
     date: Date = "",
+    previous: Annotated[str, typer.Option(help="An earlier dataset of this log, for example yesterday's: only what is "
+                                               "new or changed since is read.")] = "",
 ) -> None:
     """Event log and catalog -> training dataset."""
     from pinrec_core.logs.aggregate import aggregate_logs as run
 
     settings = Config.load(config)
     _show(run(events, catalog, output, log=settings.log, aggregate=settings.aggregate,
-              date=date or last_date(events)).counts)
+              date=date or last_date(events), previous=previous).counts)
 
 
 def validate_data(config: ConfigFile, dataset: DatasetDir, output: Output) -> None:

@@ -1,12 +1,19 @@
 """Checking a record batch of raw events in vectorised code: every row is kept, or set aside with one reason.
 
+The verdict depends on the row and its partition's date, never on the window, so that it can be kept and used again the
+next day. A row that is good but happened on another day than its partition's is labelled with the days between; the
+window decides about it later (lateness.py).
+
 Legend: N rows of the batch, K rows kept.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +29,7 @@ REASONS = ("null_user_id", "null_item_id", "null_timestamp", "unknown_surface", 
            "timestamp_in_seconds", "timestamp_in_microseconds", "timestamp_in_nanoseconds", "timestamp_in_future",
            "timestamp_outside_partition", "timestamp_before_window")
 KEPT = 0  # reason code of a good row; reason i of REASONS has code i + 1
+OFF_DAY = 10_000  # code of a good row that happened k days after its partition's date: OFF_DAY + k, k != 0
 # A plausible time in milliseconds has 12 or 13 digits (1973 to 5138); the same moment in other units falls outside.
 _LEAST_MS, _LEAST_US, _LEAST_NS = 10**11, 10**14, 10**17
 
@@ -103,8 +111,9 @@ def encode_text(column: pa.Array) -> Text:
 
 
 def judge(events: Coded, day: int, window: Window) -> np.ndarray:
-    """Reason code of each row, uint8: KEPT or one more than the position in REASONS; the first fault found counts."""
+    """Reason code of each row, int16: KEPT, OFF_DAY + k, or one more than the place in REASONS of its first fault."""
     time_N, timed_N = events.time_N, ~events.timeless_N
+    off_N = window.days_off(day, time_N)
     faults = {
         "null_user_id": events.user.code_N == UNKNOWN, "null_item_id": events.item.code_N == UNKNOWN,
         "null_timestamp": events.timeless_N, "unknown_surface": events.surface_N == UNKNOWN,
@@ -112,14 +121,36 @@ def judge(events: Coded, day: int, window: Window) -> np.ndarray:
         "timestamp_in_seconds": timed_N & (time_N > 0) & (time_N < _LEAST_MS),
         "timestamp_in_nanoseconds": time_N >= _LEAST_NS,
         "timestamp_in_microseconds": (time_N >= _LEAST_US) & (time_N < _LEAST_NS),
-        "timestamp_in_future": time_N >= window.end_ms,
-        "timestamp_outside_partition": (time_N < window.early_ms[day]) | (time_N >= window.late_ms[day]),
-        "timestamp_before_window": time_N < window.start_ms,
+        "timestamp_in_future": off_N > window.late_days,
+        "timestamp_outside_partition": off_N < -window.late_days,
     }
-    reason_N = np.full(len(time_N), KEPT, np.uint8)
+    reason_N = np.where(off_N == 0, np.int16(KEPT), OFF_DAY + off_N).astype(np.int16)
+    good_N = np.ones(len(time_N), bool)
     for name, fault_N in faults.items():
-        reason_N[fault_N & (reason_N == KEPT)] = REASONS.index(name) + 1
+        reason_N[fault_N & good_N] = REASONS.index(name) + 1
+        good_N &= ~fault_N
     return reason_N
+
+
+def is_good(reason_N: np.ndarray) -> np.ndarray:
+    """Bool [N]: rows without a fault, whatever day they happened on."""
+    return (reason_N == KEPT) | (reason_N > len(REASONS))
+
+
+def days_between(reason_N: np.ndarray) -> np.ndarray:
+    """Days [N] from the partition's date to that of each good row."""
+    return np.where(reason_N > len(REASONS), reason_N - OFF_DAY, 0)
+
+
+def reason_name(code: int) -> str:
+    """Name of a reason code; a good row of another day is named by the days between, for example "day-1"."""
+    return REASONS[code - 1] if code <= len(REASONS) else f"day{code - OFF_DAY:+d}"
+
+
+def count_reasons(reason_N: np.ndarray) -> dict[str, int]:
+    """Rows per reason of those that are not simply kept."""
+    codes, counts = np.unique(reason_N[reason_N != KEPT], return_counts=True)
+    return {reason_name(int(code)): int(count) for code, count in zip(codes, counts, strict=True)}
 
 
 def quarantined_rows(batch: pa.RecordBatch, reason_N: np.ndarray, *, file: str, first_row: int,
@@ -130,9 +161,20 @@ def quarantined_rows(batch: pa.RecordBatch, reason_N: np.ndarray, *, file: str, 
         rows += np.flatnonzero(reason_N == code)[:limit].tolist()
     rows.sort()
     records = batch.take(pa.array(rows, pa.int64())).to_pylist() if rows else []
-    return [{"file": file, "row": first_row + row, "reason": REASONS[reason_N[row] - 1],
+    return [{"file": file, "row": first_row + row, "reason": reason_name(int(reason_N[row])),
              "record": json.dumps(record, default=str, ensure_ascii=False)}
             for row, record in zip(rows, records, strict=True)]
+
+
+def first_of_each_reason(rows: Iterable[dict[str, Any]], limit: int) -> list[dict[str, Any]]:
+    """The first `limit` quarantined rows of each reason, in the order given."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for row in rows:
+        seen[row["reason"]] += 1
+        if seen[row["reason"]] <= limit:
+            kept.append(row)
+    return kept
 
 
 def null_counts(batch: pa.RecordBatch) -> dict[str, int]:

@@ -74,6 +74,13 @@ def fetch(folder: str, target: Path) -> None:
             shutil.copyfileobj(source, sink, 1 << 20)
 
 
+def send(source: Path, folder: str) -> None:
+    """Copy the files of the local folder `source` into a folder, which is made."""
+    for path in sorted(source.iterdir()):
+        with open(path, "rb") as content, create(join(folder, path.name)) as sink:
+            shutil.copyfileobj(content, sink, 1 << 20)
+
+
 def remove(folder: str) -> None:
     """Delete a folder with all that is below it; nothing happens if it is not there."""
     if is_local(folder):

@@ -3,14 +3,17 @@
     tasks ── SpillEvents ──┬── references of seen items ── NumberItems ──┐ (path of the item numbering)
                            └── references by shard ── GroupByKey ── BuildShards ── parts of sequences and views
 
-Only references and paths go through the runner. Every worker leaves a report file; the driver adds them up, so that
-the count identity does not rest on what it checks. All DoFns are importable, nothing local lies between stages.
+Chunks carried over from an earlier run join those that are spilled here; neither depends on the window, which is cut
+where they are loaded. Only references and paths go through the runner. Every worker leaves a report file; the driver
+adds them up, so that the count identity does not rest on what it checks. All DoFns are importable, nothing local lies
+between stages.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -22,8 +25,17 @@ from apache_beam.io.filesystems import FileSystems
 from pinrec_core.config import AggregateConfig, LogConfig
 from pinrec_core.errors import DataError
 from pinrec_core.logs.aggregation import files
-from pinrec_core.logs.aggregation.clean import KEPT, REASONS, encode_batch, judge, null_counts, quarantined_rows
+from pinrec_core.logs.aggregation.clean import (
+    count_reasons,
+    encode_batch,
+    first_of_each_reason,
+    is_good,
+    judge,
+    null_counts,
+    quarantined_rows,
+)
 from pinrec_core.logs.aggregation.items import number_items
+from pinrec_core.logs.aggregation.lateness import items_within
 from pinrec_core.logs.aggregation.partitions import ReadTask
 from pinrec_core.logs.aggregation.profile import item_days, shard_profile
 from pinrec_core.logs.aggregation.reading import read_batches
@@ -36,6 +48,7 @@ from pinrec_core.logs.aggregation.window import Window
 from pinrec_core.storage import join
 
 STORED_PER_REASON = 1000  # quarantined rows kept per reason; all are counted
+STATE = "state"  # folder of the spilled chunks, by partition
 
 
 @dataclass(frozen=True)
@@ -53,11 +66,14 @@ class Job:
         return join(self.work, *parts)
 
 
-def run_job(job: Job, tasks: list[ReadTask]) -> None:
-    """Run the whole pipeline to its end on the configured runner. Raises DataError with what a worker found."""
+def run_job(job: Job, tasks: list[ReadTask], carried: Sequence[tuple[int, ChunkRef]] = ()) -> None:
+    """Run the whole pipeline to its end on the configured runner. Raises DataError with what a worker found.
+
+    `carried` are the chunks of partitions that an earlier run has cleaned and that need no task.
+    """
     try:
         with beam.Pipeline(options=runner_options(job.aggregate)) as pipeline:
-            lay_out(pipeline, job, tasks)
+            lay_out(pipeline, job, tasks, carried)
     except Exception as error:  # runners wrap a worker's error in their own; the worker left its message behind
         messages = [files.read_document(job.path("errors", name)).decode()
                     for name in files.names_in(job.path("errors"))]
@@ -66,9 +82,12 @@ def run_job(job: Job, tasks: list[ReadTask]) -> None:
         raise
 
 
-def lay_out(pipeline: beam.Pipeline, job: Job, tasks: list[ReadTask]) -> None:
+def lay_out(pipeline: beam.Pipeline, job: Job, tasks: list[ReadTask],
+            carried: Sequence[tuple[int, ChunkRef]] = ()) -> None:
     """Put the whole job into a pipeline, the same for every runner."""
     chunks = pipeline | "Tasks" >> beam.Create(tasks) | SpillEvents(job)
+    if carried:
+        chunks = (chunks, pipeline | "Carried over" >> beam.Create(carried)) | beam.Flatten()
     _ = chunks | BuildShards(job)
 
 
@@ -107,14 +126,16 @@ class SpillFn(beam.DoFn):
 
     def process(self, task):
         """Yield (key, ChunkRef) for each chunk written; leave the task's report when all of it is read."""
-        report = {"task": task.number, "rows_read": 0, "rows_passed": 0, "rows_out_of_order": 0, "nulls": {},
-                  "examples": [], "quarantined": dict.fromkeys(REASONS, 0)}
+        report = {"task": task.number, "date": self.job.window.dates[task.day], "part": task.part, "rows_read": 0,
+                  "rows_passed": 0, "rows_out_of_order": 0, "nulls": {}, "examples": [], "quarantined": Counter(),
+                  "chunks": []}
         try:
             for number, batch in enumerate(read_batches(task.file, task.row_groups)):
                 yield from self._spill(task, number, batch, report)
         except DataError as error:
             files.write_document(self.job.path("errors", f"task-{task.number:06d}.txt"), str(error).encode())
             raise
+        report["examples"] = first_of_each_reason(report["examples"], STORED_PER_REASON)
         files.write_document(self.job.path("tasks", f"{task.number:06d}.json"), json.dumps(report).encode())
 
     def _spill(self, task: ReadTask, number: int, batch: pa.RecordBatch, report: dict) -> list[tuple[int, ChunkRef]]:
@@ -123,14 +144,16 @@ class SpillFn(beam.DoFn):
         report["examples"] += quarantined_rows(batch, reason_N, file=task.file.name,
                                                first_row=task.first_row + report["rows_read"], limit=STORED_PER_REASON)
         report["rows_read"] += batch.num_rows
-        report["rows_passed"] += int((reason_N == KEPT).sum())
+        report["rows_passed"] += int(is_good(reason_N).sum())
         report["rows_out_of_order"] += int((np.diff(events.time_N[~events.timeless_N]) < 0).sum())  # of any window
-        for code, name in enumerate(REASONS, start=1):
-            report["quarantined"][name] += int((reason_N == code).sum())
+        report["quarantined"].update(count_reasons(reason_N))
         for name, count in null_counts(batch).items():
             report["nulls"][name] = report["nulls"].get(name, 0) + count
-        path = self.job.path("spill", f"{task.number:06d}-{number:04d}.arrow")
-        return write_chunks(path, split_by_user(events, reason_N == KEPT, task.day, self.job.aggregate.shards))
+        name = join(f"date={report['date']}", f"{task.part:06d}-{number:04d}.arrow")
+        day = self.job.window.first_day + task.day
+        refs = write_chunks(self.job.path(STATE, name), split_by_user(events, reason_N, day, self.job.aggregate.shards))
+        report["chunks"] += [(key, ref._replace(path=name)) for key, ref in refs]
+        return refs
 
 
 class NumberItemsFn(beam.DoFn):
@@ -143,7 +166,7 @@ class NumberItemsFn(beam.DoFn):
         """Yield the path of an Arrow file with (item_id, item_type) in index order."""
         with FileSystems.open(self.job.path("catalog.parquet")) as source:
             catalogued = pq.read_table(source, columns=["item_id", "item_type"])
-        items = number_items(catalogued, map(read_chunk, sorted(keyed[1])))
+        items = number_items(catalogued, (items_within(read_chunk(ref), self.job.window) for ref in sorted(keyed[1])))
         path = self.job.path("items.arrow")
         with files.create(path) as sink, pa.ipc.new_stream(sink, items.schema) as writer:
             writer.write_table(items)
@@ -170,7 +193,9 @@ class BuildShardFn(beam.DoFn):
 
     def _build(self, name: str, refs: list[ChunkRef], items: pa.Table) -> None:
         job = self.job
-        cleaned, capped = gather(refs, job.aggregate)
+        cleaned, capped = gather(refs, job.aggregate, job.window)
+        if not cleaned.num_rows:  # all its rows lie outside the window
+            return
         shard = load_shard(cleaned, items, job.aggregate)
         del cleaned  # its memory is wanted for the tables
         tables = build_tables(shard, job.log, job.aggregate.view_gap_s)

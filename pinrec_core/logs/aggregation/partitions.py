@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from pinrec_core.errors import DataError
@@ -23,6 +24,7 @@ class ReadTask:
     row_groups: tuple[int, ...]  # of a Parquet file; () = all of a JSON Lines file
     first_row: int  # number in the file of the stretch's first row
     rows: int  # as footer or line count have it, counted apart from reading
+    part: int  # number of the task among those of its partition
 
 
 def find_partitions(events: str, window: Window) -> list[tuple[int, TableFile]]:
@@ -45,14 +47,20 @@ def find_partitions(events: str, window: Window) -> list[tuple[int, TableFile]]:
 def plan_reading(files: list[tuple[int, TableFile]]) -> list[ReadTask]:
     """Cut the files into tasks of about TASK_ROWS rows; files without rows need none."""
     tasks: list[ReadTask] = []
+    parts: Counter[int] = Counter()
+
+    def add(day: int, file: TableFile, groups: tuple[int, ...], first_row: int, rows: int) -> None:
+        tasks.append(ReadTask(len(tasks), day, file, groups, first_row, rows, parts[day]))
+        parts[day] += 1
+
     for day, file in files:
         if not file.is_parquet and file.rows:
-            tasks.append(ReadTask(len(tasks), day, file, (), 0, file.rows))
+            add(day, file, (), 0, file.rows)
         first_row, groups, rows = 0, [], 0
         for index, group_rows in enumerate(file.row_groups):
             groups.append(index)
             rows += group_rows
             if rows >= TASK_ROWS or (rows and index == len(file.row_groups) - 1):
-                tasks.append(ReadTask(len(tasks), day, file, tuple(groups), first_row, rows))
+                add(day, file, tuple(groups), first_row, rows)
                 first_row, groups, rows = first_row + rows, [], 0
     return tasks

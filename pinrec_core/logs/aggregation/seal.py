@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from apache_beam.io.filesystems import FileSystems
 
 from pinrec_core.errors import DataError
 from pinrec_core.logs.aggregation import files
-from pinrec_core.logs.aggregation.clean import REASONS
+from pinrec_core.logs.aggregation.clean import REASONS, first_of_each_reason
+from pinrec_core.logs.aggregation.incremental import Partition, all_reports, keep_state
 from pinrec_core.logs.aggregation.inputs import Inputs
 from pinrec_core.logs.aggregation.items import CatalogFacts, write_items
-from pinrec_core.logs.aggregation.job import STORED_PER_REASON, Job, read_numbering, reports
+from pinrec_core.logs.aggregation.job import STATE, STORED_PER_REASON, Job, read_numbering, reports
+from pinrec_core.logs.aggregation.lateness import settle
 from pinrec_core.logs.aggregation.partitions import ReadTask
 from pinrec_core.logs.aggregation.profile import merge_profiles
 from pinrec_core.logs.aggregation.statistics import EXAMPLES, Report, summarise, total
@@ -32,10 +34,12 @@ from pinrec_core.storage import write_bytes
 logger = logging.getLogger("pinrec")
 
 
-def seal(job: Job, inputs: Inputs, facts: CatalogFacts, tasks: list[ReadTask]) -> Manifest:
+def seal(job: Job, inputs: Inputs, facts: CatalogFacts, tasks: list[ReadTask],
+         carried: Sequence[Partition] = ()) -> Manifest:
     """Check the counts, write what the driver owns, drop the work folder, write the manifest last. Raises DataError."""
-    examples: list[dict[str, Any]] = []
-    task_reports = list(_without_examples(reports(job, "tasks"), examples))
+    unsettled = all_reports(carried, job)
+    task_reports = [settle(report, job.window) for report in unsettled]
+    examples = first_of_each_reason((row for report in task_reports for row in report["examples"]), STORED_PER_REASON)
     shard_reports = list(reports(job, "shards"))
     counts = check_counts(inputs.rows, tasks, task_reports, shard_reports)
     numbered = read_numbering(job.path("items.arrow"))
@@ -56,20 +60,22 @@ def seal(job: Job, inputs: Inputs, facts: CatalogFacts, tasks: list[ReadTask]) -
                                       f"{job.aggregate.max_user_events} rows were left out, the oldest first")
     write_bytes(str(aside / "statistics.json"), json.dumps(statistics, indent=1, ensure_ascii=False).encode())
     write_bytes(str(aside / "sketches.json"), json.dumps(sketches, indent=1).encode())
+    if job.aggregate.keep_state:
+        keep_state(inputs, job, unsettled, aside / STATE)
     files.remove(job.work)
     for warning in statistics["warnings"]:
         logger.warning("aggregate: %s", warning)
     return write_manifest(
         aside, kind="dataset", config_fingerprint=_fingerprint(job), counts=counts | {
             "items": numbered.num_rows, "items_catalogued": facts.items, "items_engaged": statistics["items_engaged"]},
-        facts=_dataset_facts(job, facts), parents={
+        facts=_dataset_facts(job, facts), apart=STATE, parents={
             "events": _lineage(file for _, file in inputs.events), "catalog": _lineage(inputs.catalog)})
 
 
 def check_counts(rows_in: int, tasks: list[ReadTask], task_reports: list[Report],
                  shard_reports: list[Report]) -> dict[str, int]:
     """The row identity, from counters that do not know of each other. Raises DataError if a single row is amiss."""
-    read = {report["task"]: report["rows_read"] for report in task_reports}
+    read = {report["task"]: report["rows_read"] for report in task_reports if "task" in report}  # of this run
     short = [f"{task.file.name}: {read.get(task.number, 0)} of {task.rows} rows read" for task in tasks
              if read.get(task.number, 0) != task.rows]
     quarantined = sum(sum(report["quarantined"].values()) for report in task_reports)
@@ -89,17 +95,6 @@ def check_counts(rows_in: int, tasks: list[ReadTask], task_reports: list[Report]
             "rows_capped": capped,
             **{name: total(shard_reports, name)
                for name in ("users", "users_engaged", "exposures", "engagements", "views")}}
-
-
-def _without_examples(documents: Iterable[Report], kept: list[dict[str, Any]]) -> Iterable[Report]:
-    """Reports without their quarantined rows, of which the first STORED_PER_REASON per reason go to `kept`."""
-    stored: Counter[str] = Counter()
-    for report in documents:
-        for row in report.pop("examples"):
-            stored[row["reason"]] += 1
-            if stored[row["reason"]] <= STORED_PER_REASON:
-                kept.append(row)
-        yield report
 
 
 def _item_counts(job: Job, items: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -152,11 +147,11 @@ def _dataset_facts(job: Job, facts: CatalogFacts) -> dict[str, Any]:
 
 
 def _fingerprint(job: Job) -> str:
-    """Of everything that shapes the dataset; the runner does not."""
-    shaping = job.aggregate.model_copy(update={"runner": "", "runner_options": (), "work_uri": ""})
+    """Of everything that shapes the dataset; the runner and what is kept beside the tables do not."""
+    shaping = job.aggregate.model_copy(update={"runner": "", "runner_options": (), "work_uri": "", "keep_state": True})
     return fingerprint_of(job.log, shaping, job.window.dates[-1])
 
 
 def _lineage(files: Iterable[TableFile]) -> str:
-    """Fingerprint of input files by name, size and rows; hashing their bytes would mean reading everything twice."""
-    return fingerprint_of(*(f"{file.name} {file.size} {file.rows}" for file in files))
+    """Fingerprint of input files by name, size, rows and mark; hashing all bytes would mean reading them twice."""
+    return fingerprint_of(*(f"{file.name} {file.size} {file.rows} {file.mark}" for file in files))

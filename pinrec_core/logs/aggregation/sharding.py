@@ -15,25 +15,33 @@ import pyarrow as pa
 from pinrec_core.config import AggregateConfig
 from pinrec_core.logs.aggregation.capping import cap_users
 from pinrec_core.logs.aggregation.hashing import hash_text, part_of
+from pinrec_core.logs.aggregation.lateness import rows_within
 from pinrec_core.logs.aggregation.spill import ChunkRef, compacted, read_chunk, write_chunks
+from pinrec_core.logs.aggregation.window import Window
 from pinrec_core.storage import join
 
 MAX_SHARDS = 256  # of level one
 _FILL = 0.75  # an automatic shard is planned this full, so that few need a second cut
 
 
-def sharded(aggregate: AggregateConfig, rows: int) -> AggregateConfig:
-    """The settings with the number of shards decided: as given, or from the rows of the log where it is 0."""
+def sharded(aggregate: AggregateConfig, rows: int, earlier: int = 0) -> AggregateConfig:
+    """The settings with the number of shards decided: as given, or from the rows of the log where it is 0.
+
+    The number of an `earlier` dataset is kept while it is at most twice or half of that, because its cleaned partitions
+    can be taken over only if they are spread over the same shards.
+    """
     if aggregate.shards:
         return aggregate
-    wanted = int(rows / (_FILL * aggregate.shard_rows)) + 1
-    return aggregate.model_copy(update={"shards": min(wanted, MAX_SHARDS)})
+    wanted = min(int(rows / (_FILL * aggregate.shard_rows)) + 1, MAX_SHARDS)
+    fits = wanted <= 2 * earlier <= 4 * wanted
+    return aggregate.model_copy(update={"shards": earlier if fits else wanted})
 
 
 def cut_shard(refs: Iterable[ChunkRef], folder: str, shard_rows: int) -> list[list[ChunkRef]]:
     """A shard's chunks as parts of about `shard_rows` rows and disjoint users: themselves, or cut anew into `folder`.
 
-    A part without users does not appear; which part a user goes to depends on the shard's rows only.
+    A part without users does not appear; which part a user goes to depends on the shard's rows only. Rows outside the
+    window are still among them: gather leaves them out.
     """
     refs = sorted(refs)
     rows = sum(ref.rows for ref in refs)
@@ -46,14 +54,14 @@ def cut_shard(refs: Iterable[ChunkRef], folder: str, shard_rows: int) -> list[li
     return [part for part in parts if part]
 
 
-def gather(refs: Iterable[ChunkRef], aggregate: AggregateConfig) -> tuple[pa.Table, int]:
-    """All rows of the chunks after the cap on rows per user, and how many it cost.
+def gather(refs: Iterable[ChunkRef], aggregate: AggregateConfig, window: Window) -> tuple[pa.Table, int]:
+    """All rows of the chunks inside the window after the cap on rows per user, and how many the cap cost.
 
     Holds about twice what is left, however many rows stream by.
     """
     held, capped, next_cut = [], 0, aggregate.shard_rows
     for ref in sorted(refs):
-        held.append(read_chunk(ref))
+        held.append(rows_within(read_chunk(ref), window))
         rows = sum(table.num_rows for table in held)
         if aggregate.max_user_events and rows > next_cut:
             table, dropped = cap_users(pa.concat_tables(held), aggregate.max_user_events)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.io.filesystems import FileSystems
 
-from pinrec_core.logs.aggregation.clean import Coded, Text
+from pinrec_core.logs.aggregation.clean import Coded, Text, days_between, is_good
 from pinrec_core.logs.aggregation.files import create
 from pinrec_core.logs.aggregation.hashing import hash_text, shard_of
 
@@ -22,8 +22,8 @@ _TEXT = pa.dictionary(pa.int32(), pa.string())
 CLEANED = pa.schema([
     ("user", _TEXT), ("item", _TEXT), ("context", _TEXT), ("item_type", pa.int8()), ("surface", pa.int8()),
     ("action", pa.int8()), ("time", pa.int64()), ("request", pa.uint64()), ("position", pa.int32()),
-    ("day", pa.int16())])
-SEEN_ITEMS = pa.schema([("item_id", pa.string()), ("item_type", pa.int8())])
+    ("day", pa.int16())])  # of the partition the row came in; days since 1970
+SEEN_ITEMS = pa.schema([("item_id", pa.string()), ("item_type", pa.int8()), ("day", pa.int16())])  # day of the events
 
 
 class ChunkRef(NamedTuple):
@@ -66,17 +66,22 @@ def compacted(table: pa.Table) -> pa.Table:
     return pa.table(columns, schema=table.schema)
 
 
-def split_by_user(events: Coded, kept_N: np.ndarray, day: int, shards: int) -> Iterable[tuple[int, pa.RecordBatch]]:
-    """Yield (shard, rows) for every shard that has kept rows, then (ITEMS_KEY, the items the kept rows name)."""
+def split_by_user(events: Coded, reason_N: np.ndarray, day: int, shards: int) -> Iterable[tuple[int, pa.RecordBatch]]:
+    """Yield (shard, rows) for every shard that has good rows, then (ITEMS_KEY, items named) for each day of events.
+
+    `reason_N` are the codes of clean.judge, `day` is the partition's date in days since 1970.
+    """
     shard_U = shard_of(hash_text(events.user.values), shards)
-    row_K = np.flatnonzero(kept_N)
+    row_K = np.flatnonzero(is_good(reason_N))
     shard_K = shard_U[events.user.code_N[row_K]].astype(np.uint16 if shards < 1 << 16 else np.int64)
     row_K = row_K[np.argsort(shard_K, kind="stable")]  # a radix sort for 16 bits
     end_S = np.cumsum(np.bincount(shard_K, minlength=shards))
     for shard, (start, end) in enumerate(zip([0, *end_S[:-1]], end_S, strict=True)):
         if end > start:
             yield shard, _rows(events, row_K[start:end], day)
-    yield ITEMS_KEY, _items(events, row_K)
+    off_K = days_between(reason_N[row_K])
+    for off in np.unique(off_K):
+        yield ITEMS_KEY, _items(events, row_K[off_K == off], day + int(off))
 
 
 def _rows(events: Coded, row_K: np.ndarray, day: int) -> pa.RecordBatch:
@@ -89,11 +94,11 @@ def _rows(events: Coded, row_K: np.ndarray, day: int) -> pa.RecordBatch:
          np.full(len(row_K), day, np.int16)], schema=CLEANED)
 
 
-def _items(events: Coded, row_K: np.ndarray) -> pa.RecordBatch:
+def _items(events: Coded, row_K: np.ndarray, day: int) -> pa.RecordBatch:
     """Distinct items with the least type code each is named with."""
     item = events.item.compact(row_K)
     type_K = events.item_type_N[row_K]
     type_I = np.zeros(len(item.values), np.int8)
     for code in np.unique(type_K)[::-1]:
         type_I[item.code_N[type_K == code]] = code  # written from the largest code down, so the least stays
-    return pa.record_batch([item.values, type_I], schema=SEEN_ITEMS)
+    return pa.record_batch([item.values, type_I, np.full(len(type_I), day, np.int16)], schema=SEEN_ITEMS)

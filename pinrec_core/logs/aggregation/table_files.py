@@ -6,6 +6,7 @@ Everything a person can get wrong about a file's shape is said here, before anyt
 from __future__ import annotations
 
 import difflib
+import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -40,6 +41,7 @@ class TableFile:
     schema: pa.Schema  # the known columns it has, with their types
     extra: tuple[str, ...]  # names of columns nobody asked for
     size: int  # bytes
+    mark: str  # digest of a Parquet footer (place, size and value range of every column chunk) or of all JSON lines
 
     @property
     def is_parquet(self) -> bool:
@@ -55,38 +57,42 @@ def data_names(folder: str) -> list[str]:
 def inspect_file(path: str, name: str, kinds: Mapping[str, str], required: list[str]) -> TableFile:
     """Read footer or first lines of a file and check its columns. Raises DataError naming file, column and hint."""
     if path.endswith(PARQUET):
-        found, rows, row_groups, size = _parquet_shape(path, name)
+        found, rows, row_groups, size, mark = _parquet_shape(path, name)
     elif path.endswith(JSON_LINES):
-        found, rows, row_groups, size = _json_shape(path, name, kinds)
+        found, rows, row_groups, size, mark = _json_shape(path, name, kinds)
     else:
         raise DataError(f"{name}: neither {PARQUET} nor {JSON_LINES}; convert it, or move it out of the input")
     if rows:
         _check_columns(name, found, kinds, required)
     known = pa.schema([field for field in found if field.name in kinds])
     extra = tuple(sorted(field.name for field in found if field.name not in kinds))
-    return TableFile(path, name, rows, row_groups, known, extra, size)
+    return TableFile(path, name, rows, row_groups, known, extra, size, mark)
 
 
-def _parquet_shape(path: str, name: str) -> tuple[pa.Schema, int, tuple[int, ...], int]:
+def _parquet_shape(path: str, name: str) -> tuple[pa.Schema, int, tuple[int, ...], int, str]:
     with FileSystems.open(path) as file:
         try:
             meta = pq.read_metadata(file)
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{name}: not Parquet, or cut short ({error}); write the file again") from error
         size = file.seek(0, io.SEEK_END)
+        file.seek(size - 8 - meta.serialized_size)  # after the footer come its length and four magic bytes
+        mark = hashlib.blake2b(file.read(), digest_size=16).hexdigest()
     groups = tuple(meta.row_group(index).num_rows for index in range(meta.num_row_groups))
-    return meta.schema.to_arrow_schema(), meta.num_rows, groups, size
+    return meta.schema.to_arrow_schema(), meta.num_rows, groups, size, mark
 
 
-def _json_shape(path: str, name: str, kinds: Mapping[str, str]) -> tuple[pa.Schema, int, tuple[int, ...], int]:
+def _json_shape(path: str, name: str, kinds: Mapping[str, str]) -> tuple[pa.Schema, int, tuple[int, ...], int, str]:
     """Count the lines that are not blank and learn the columns from the first ones."""
     with FileSystems.open(path) as file:
         head = file.read(_HEAD_BYTES)
         rows = size = 0
+        digest = hashlib.blake2b(digest_size=16)
         file.seek(0)
         for line in file:
             rows += not line.isspace()
             size += len(line)
+            digest.update(line)
     lines = [line for line in head.split(b"\n") if line.strip()]
     if size > len(head):
         lines.pop()  # most likely cut
@@ -97,7 +103,8 @@ def _json_shape(path: str, name: str, kinds: Mapping[str, str]) -> tuple[pa.Sche
     if any(not isinstance(record, dict) for record in records):
         raise DataError(f"{name}: a line is not a JSON object; write one JSON object per line")
     columns = dict.fromkeys(column for record in records for column in record)
-    return pa.schema([(column, _json_type(column, records, kinds)) for column in columns]), rows, (), size
+    schema = pa.schema([(column, _json_type(column, records, kinds)) for column in columns])
+    return schema, rows, (), size, digest.hexdigest()
 
 
 def _json_type(column: str, records: list[dict], kinds: Mapping[str, str]) -> pa.DataType:

@@ -12,16 +12,23 @@ import numpy as np
 from pinrec_core.config import AggregateConfig
 from pinrec_core.errors import ConfigError
 
+_EPOCH = Day(1970, 1, 1)
+
 
 @dataclass(frozen=True)
 class Window:
     """`dates` in order and the UTC millisecond at which each begins in the configured zone; a day is `[start, end)`."""
 
     dates: tuple[str, ...]
-    starts_ms: tuple[int, ...]  # one more than dates: the last is the end of the window
-    early_ms: tuple[int, ...]  # per date, the earliest event time its partition may hold
-    late_ms: tuple[int, ...]  # per date, exclusive end of the event times its partition may hold
+    first_day: int  # days from 1970-01-01 to the first date
+    edges_ms: tuple[int, ...]  # midnights from `late_days` before the first date to `late_days` after the window's end
+    late_days: int  # an event may sit this many days off its partition's date
     eval_days: int
+
+    @property
+    def starts_ms(self) -> tuple[int, ...]:
+        """Start of each date; one more than dates: the last is the end of the window."""
+        return self.edges_ms[self.late_days:len(self.edges_ms) - self.late_days]
 
     @property
     def start_ms(self) -> int:
@@ -38,9 +45,13 @@ class Window:
         """Exclusive end of training data: the start of the evaluation window."""
         return self.starts_ms[len(self.dates) - self.eval_days]
 
-    def day_of(self, time_ms: int) -> str:
-        """Date of a time inside the window."""
-        return self.dates[int(np.searchsorted(self.starts_ms, time_ms, "right")) - 1]
+    def days_off(self, day: int, time_N: np.ndarray) -> np.ndarray:
+        """Days [N] int16 between the date of partition `day` and that of each time; more than `late_days`: beyond.
+
+        Depends on the partition's date and the zone alone, never on where the window begins or ends.
+        """
+        edges_ms = self.edges_ms[day:day + 2 * self.late_days + 2]
+        return (np.searchsorted(edges_ms, time_N, "right") - 1 - self.late_days).astype(np.int16)
 
 
 def open_window(date: str, aggregate: AggregateConfig) -> Window:
@@ -55,11 +66,10 @@ def open_window(date: str, aggregate: AggregateConfig) -> Window:
         raise ConfigError(f"aggregate.timezone {aggregate.timezone!r} is not a known IANA zone, for example "
                           "'Asia/Shanghai'; correct it, or install the tzdata package") from error
     days = [last - timedelta(days=back) for back in range(aggregate.lookback_days - 1, -1, -1)]
-    late = timedelta(days=aggregate.max_late_days)
-    return Window(dates=tuple(day.isoformat() for day in days),
-                  starts_ms=tuple(_midnight(day, zone) for day in [*days, last + timedelta(days=1)]),
-                  early_ms=tuple(_midnight(day - late, zone) for day in days),
-                  late_ms=tuple(_midnight(day + late + timedelta(days=1), zone) for day in days),
+    late = aggregate.max_late_days
+    edges = [days[0] + timedelta(days=off) for off in range(-late, len(days) + late + 1)]
+    return Window(dates=tuple(day.isoformat() for day in days), first_day=(days[0] - _EPOCH).days,
+                  edges_ms=tuple(_midnight(day, zone) for day in edges), late_days=late,
                   eval_days=aggregate.eval_days)
 
 

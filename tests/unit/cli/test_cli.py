@@ -114,3 +114,16 @@ def test_starting_loads_nothing_heavy():
             f"print('loaded', sorted({heavy!r} & set(sys.modules)))")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "loaded []"
+
+
+def test_previous_is_the_dataset_that_is_taken_over(capsys, caplog, tmp_path):
+    world = tmp_path / "world"
+    assert pinrec("synth", str(world), "--world", "tiny", "--users", "40", "--days", "8") == 0
+    log = ("--config", str(CONFIGS / "tiny.toml"), "--events", str(world / "events"),
+           "--catalog", str(world / "catalog"))
+    assert pinrec("aggregate-logs", *log, "--output", str(tmp_path / "one")) == 0
+    assert pinrec("aggregate-logs", *log, "--output", str(tmp_path / "two"), "--previous", str(tmp_path / "one")) == 0
+    assert "8 partitions taken over, 0 new: none" in caplog.text
+    assert (tmp_path / "one/manifest.json").read_bytes() == (tmp_path / "two/manifest.json").read_bytes()
+    assert pinrec("aggregate-logs", *log, "--output", str(tmp_path / "three"), "--previous", str(world)) == 1
+    assert "world/manifest.json: no such file" in capsys.readouterr().err

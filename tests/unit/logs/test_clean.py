@@ -11,13 +11,14 @@ import pytest
 from pinrec_core.config import AggregateConfig, LogConfig
 from pinrec_core.logs.aggregation.clean import (
     KEPT,
-    REASONS,
     encode_batch,
     encode_text,
     judge,
     null_counts,
     quarantined_rows,
+    reason_name,
 )
+from pinrec_core.logs.aggregation.lateness import settle
 from pinrec_core.logs.aggregation.window import open_window
 
 LOG = LogConfig(surfaces=("home",), positive_actions=("click",), negative_actions=("hide",))
@@ -33,7 +34,7 @@ def batch_of(*rows: dict) -> pa.RecordBatch:
 
 def reasons_of(batch: pa.RecordBatch, day: int = 1, log: LogConfig = LOG) -> list[str]:
     reason_N = judge(encode_batch(batch, log), day, WINDOW)
-    return ["kept" if code == KEPT else REASONS[code - 1] for code in reason_N]
+    return ["kept" if code == KEPT else reason_name(int(code)) for code in reason_N]
 
 
 @pytest.mark.parametrize(("fault", "reason"), [
@@ -44,8 +45,8 @@ def reasons_of(batch: pa.RecordBatch, day: int = 1, log: LogConfig = LOG) -> lis
     ({"timestamp_ms": NOON // 1000}, "timestamp_in_seconds"),
     ({"timestamp_ms": NOON * 1000}, "timestamp_in_microseconds"),
     ({"timestamp_ms": NOON * 10**6}, "timestamp_in_nanoseconds"),
-    ({"timestamp_ms": WINDOW.end_ms}, "timestamp_in_future"), ({"timestamp_ms": WINDOW.end_ms - 1}, "kept"),
-    ({"timestamp_ms": WINDOW.start_ms}, "kept"),
+    ({"timestamp_ms": WINDOW.end_ms}, "timestamp_in_future"), ({"timestamp_ms": WINDOW.end_ms - 1}, "day+1"),
+    ({"timestamp_ms": WINDOW.start_ms}, "day-1"),
     ({"timestamp_ms": WINDOW.start_ms - 1}, "timestamp_outside_partition"),
     ({"timestamp_ms": -5}, "timestamp_outside_partition"),
 ])
@@ -54,10 +55,24 @@ def test_each_fault_has_its_reason(fault: dict, reason: str) -> None:
 
 
 def test_lateness_is_judged_against_the_partition() -> None:
-    late = batch_of({"timestamp_ms": WINDOW.starts_ms[0] - 1}, {"timestamp_ms": WINDOW.starts_ms[2]},
+    rows = batch_of({"timestamp_ms": WINDOW.starts_ms[0] - 1}, {"timestamp_ms": WINDOW.starts_ms[2]},
                     {"timestamp_ms": WINDOW.starts_ms[0]})
-    assert reasons_of(late, day=0) == ["timestamp_before_window", "timestamp_outside_partition", "kept"]
-    assert reasons_of(late, day=2)[2] == "timestamp_outside_partition"
+    assert reasons_of(rows, day=0) == ["day-1", "timestamp_in_future", "kept"]
+    assert reasons_of(rows, day=2) == ["timestamp_outside_partition", "kept", "timestamp_outside_partition"]
+
+
+def test_the_window_decides_about_rows_of_other_days() -> None:
+    rows = [{"row": row, "reason": reason} for row, reason in enumerate(("null_user_id", "day-1", "day+1", "day-1"))]
+    report = {"date": WINDOW.dates[0], "rows_passed": 10, "examples": rows,
+              "quarantined": {"null_user_id": 1, "day-1": 2, "day+1": 3}}
+    first, last = settle(report, WINDOW), settle(report | {"date": WINDOW.dates[2]}, WINDOW)
+    assert {name: count for name, count in first["quarantined"].items() if count} == {
+        "null_user_id": 1, "timestamp_before_window": 2}
+    assert {name: count for name, count in last["quarantined"].items() if count} == {
+        "null_user_id": 1, "timestamp_in_future": 3}
+    assert (first["rows_passed"], last["rows_passed"]) == (8, 7)
+    assert [(row["row"], row["reason"]) for row in first["examples"]] == [
+        (0, "null_user_id"), (1, "timestamp_before_window"), (3, "timestamp_before_window")]
 
 
 def test_partition_days_follow_the_time_zone() -> None:

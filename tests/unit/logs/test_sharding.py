@@ -14,8 +14,10 @@ from pinrec_core.config import AggregateConfig
 from pinrec_core.logs.aggregation.capping import cap_users
 from pinrec_core.logs.aggregation.sharding import MAX_SHARDS, cut_shard, gather, sharded
 from pinrec_core.logs.aggregation.spill import CLEANED, write_chunks
+from pinrec_core.logs.aggregation.window import open_window
 
 DAY_S = 86_400
+WINDOW = open_window("1970-01-02", AggregateConfig(lookback_days=2, eval_days=1))  # where the times below lie
 
 
 def fill(logbook, seed: int) -> None:
@@ -120,10 +122,10 @@ def test_a_large_shard_is_cut_by_user_and_keeps_every_row(tmp_path) -> None:
     refs = spilled(tmp_path, [[f"user{row % 50}" for row in range(100)] for _ in range(6)])
     assert cut_shard(refs, str(tmp_path / "parts"), 600) == [sorted(refs)]
     parts = cut_shard(refs, str(tmp_path / "parts"), 200)
-    tables = [gather(part, AggregateConfig())[0] for part in parts]
+    tables = [gather(part, AggregateConfig(), WINDOW)[0] for part in parts]
     users = [set(table.column("user").to_pylist()) for table in tables]
     assert len(parts) > 2 and sum(map(len, users)) == len(set.union(*users)) == 50
-    whole, _ = gather(refs, AggregateConfig())
+    whole, _ = gather(refs, AggregateConfig(), WINDOW)
     assert sorted(row for table in tables for row in rows_of(table)) == rows_of(whole)
 
 
@@ -135,7 +137,7 @@ def test_a_user_of_many_rows_never_lies_in_memory_whole(tmp_path) -> None:
         POOLS.append(pool)
         pa.set_memory_pool(pool)
         try:
-            table, capped = gather(refs, AggregateConfig(shard_rows=20_000, max_user_events=limit))
+            table, capped = gather(refs, AggregateConfig(shard_rows=20_000, max_user_events=limit), WINDOW)
         finally:
             pa.set_memory_pool(before)
         assert (table.num_rows, capped) == ((500, 399_500) if limit else (400_000, 0))
@@ -148,3 +150,9 @@ def test_a_user_of_many_rows_never_lies_in_memory_whole(tmp_path) -> None:
 def test_shards_follow_the_rows_up_to_a_limit(rows: int, shards: int) -> None:
     assert sharded(AggregateConfig(shard_rows=400_000), rows).shards == shards
     assert sharded(AggregateConfig(shards=5), rows).shards == 5
+
+
+@pytest.mark.parametrize(("earlier", "shards"), [(0, 67), (33, 67), (34, 34), (90, 90), (134, 134), (135, 67)])
+def test_the_number_of_an_earlier_dataset_is_kept_unless_it_is_far_off(earlier: int, shards: int) -> None:
+    assert sharded(AggregateConfig(shard_rows=400_000), 20_000_000, earlier).shards == shards
+    assert sharded(AggregateConfig(shards=5), 20_000_000, earlier).shards == 5

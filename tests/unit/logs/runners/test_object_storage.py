@@ -15,7 +15,7 @@ from pinrec_core.config import AggregateConfig
 from pinrec_core.errors import IntegrityError
 from pinrec_core.logs.aggregate import aggregate_logs
 from pinrec_core.logs.aggregation.inputs import look_at
-from pinrec_core.logs.aggregation.job import Job, lay_out
+from pinrec_core.logs.aggregation.job import Job, lay_out, run_job
 from pinrec_core.logs.aggregation.partitions import plan_reading
 from pinrec_core.logs.aggregation.runners import runner_options
 from pinrec_core.logs.aggregation.window import open_window
@@ -73,8 +73,24 @@ def test_object_storage_in_between_and_out(busy_log, expected: str, remote_log: 
     assert not names_below(f"{remote_log}/work"), "the work folder stayed behind"
     with storage.local_tree(f"{remote_log}/dataset") as folder:
         assert read_manifest(folder, "dataset").fingerprint == expected
+        read_manifest(folder / "state", "aggregation_state")
     with pytest.raises(IntegrityError, match="already exists"):
         run()
+
+
+def test_cleaned_partitions_are_taken_over_through_object_storage(busy_log, expected: str, remote_log: str) -> None:
+    settings = AggregateConfig(**busy_log.settings | {"shards": 4, "work_uri": f"{remote_log}/work"})
+
+    def run(output: str, **more) -> str:
+        return aggregate_logs(f"{remote_log}/events", f"{remote_log}/catalog", f"{remote_log}/{output}",
+                              log=busy_log.log, aggregate=settings, date=DATE, **more).fingerprint
+
+    def nothing_to_read(job: Job, tasks: list, carried: list) -> None:
+        assert not tasks
+        run_job(job, tasks, carried)
+
+    assert run("first") == expected
+    assert run("second", previous=f"{remote_log}/first", run=nothing_to_read) == expected
 
 
 def test_dataflow_gets_the_same_job_with_the_projects_image(busy_log, remote_log: str) -> None:
