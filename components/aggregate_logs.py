@@ -8,7 +8,7 @@ from components.image import IMAGE
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def aggregate_logs(
     events: str, catalog: str, date: str, log: str, aggregate: str,
-    dataset: dsl.Output[dsl.Dataset], metrics: dsl.Output[dsl.Metrics],
+    dataset: dsl.Output[dsl.Dataset], metrics: dsl.Output[dsl.Metrics], previous: str = "",
 ):
     """Turn the event partitions up to a date into the training dataset.
 
@@ -20,6 +20,7 @@ def aggregate_logs(
         aggregate: Section [aggregate] as JSON.
         dataset: Items, sequences, feed views, statistics and quarantined rows.
         metrics: Row counts.
+        previous: An earlier dataset of this log, whose cleaned partitions are taken over; "" = read everything.
     """
     from pathlib import Path
 
@@ -28,6 +29,6 @@ def aggregate_logs(
     from pinrec_core.logs.aggregate import aggregate_logs as run
 
     manifest = run(events, catalog, Path(dataset.path), log=LogConfig.parse(log),
-                   aggregate=AggregateConfig.parse(aggregate), date=date)
+                   aggregate=AggregateConfig.parse(aggregate), date=date, previous=previous)
     describe(dataset, manifest)
     log_metrics(metrics, manifest.counts)

@@ -7,10 +7,11 @@ from typing import Any
 from pinrec_core.config import Config
 
 
-def pipeline_arguments(config: Config, *, events: str, catalog: str, registry: str, date: str) -> dict[str, Any]:
+def pipeline_arguments(config: Config, *, events: str, catalog: str, registry: str, date: str,
+                       previous: str = "") -> dict[str, Any]:
     """One argument per pipeline parameter; sections as JSON, because KFP turns ints inside dicts into floats."""
     sections = {"log": config.log, "aggregate": config.aggregate, "validate": config.validate_, "model": config.model,
                 "pretrain": config.pretrain, "finetune": config.finetune, "generation": config.generation,
                 "evaluation": config.evaluation, "gate": config.gate, "index": config.index}
-    return {"events": events, "catalog": catalog, "registry": registry, "date": date,
+    return {"events": events, "catalog": catalog, "registry": registry, "date": date, "previous": previous,
             "surfaces": list(config.log.surfaces)} | {name: s.model_dump_json() for name, s in sections.items()}

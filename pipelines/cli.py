@@ -51,6 +51,7 @@ def run(
     events: Annotated[str, typer.Option(help="Event log; default: WORK/data/events.")] = "",
     catalog: Annotated[str, typer.Option(help="Catalog; default: WORK/data/catalog.")] = "",
     date: Annotated[str, typer.Option(help="Last day to read, YYYY-MM-DD; default: the last partition.")] = "",
+    previous: Annotated[str, typer.Option(help="An earlier dataset of this log: only what is new since is read.")] = "",
     work: Annotated[Path | None, typer.Option(help="Work folder; default: work/<name of the configuration>.")] = None,
     registry: Annotated[str, typer.Option(help="Release registry; default: WORK/registry.")] = "",
 ) -> None:
@@ -64,7 +65,8 @@ def run(
     from pipelines.local import run_locally
 
     done = run_locally(pipeline_arguments(settings, events=events, catalog=catalog, registry=registry,
-                                          date=date or last_date(events)), work)
+                                          date=date or last_date(events),
+                                          previous=_absolute(previous) if previous else ""), work)
     if not done.run_id:
         raise PinrecError(f"the run did not start; {done.log} says why")
     raise typer.Exit(EXIT_CODES[_conclude(done, registry)])

@@ -34,7 +34,7 @@ def fresh(task: dsl.PipelineTask) -> dsl.PipelineTask:
 def pinrec_training(
     events: str, catalog: str, registry: str, date: str, surfaces: list,
     log: str, aggregate: str, validate: str, model: str, pretrain: str, finetune: str,
-    generation: str, evaluation: str, gate: str, index: str,
+    generation: str, evaluation: str, gate: str, index: str, previous: str = "",
 ):
     """Event logs to gated, verified, reversible retrieval releases."""
     # Whatever happens below: the outcome and its report, in the run's folder.
@@ -43,7 +43,8 @@ def pinrec_training(
     with dsl.ExitHandler(notice, name="run"):
         # Events and catalog become one training dataset; rows in = rows kept + quarantined + duplicates.
         logs = aggregate_logs(
-            events=events, catalog=catalog, date=date, log=log, aggregate=aggregate).set_display_name("Aggregate logs")
+            events=events, catalog=catalog, date=date, log=log, aggregate=aggregate,
+            previous=previous).set_display_name("Aggregate logs")
         dataset = logs.outputs["dataset"]
 
         # Bad data stops here, before anything is trained on it.
