@@ -101,7 +101,7 @@ def test_dataflow_gets_the_same_job_with_the_projects_image(busy_log, remote_log
             f"--sdk_container_image={IMAGE}", f"--template_location={remote_log}/template.json",
             "--job_name=pinrec-aggregate", "--no_save_main_session")})
     inputs = look_at(f"{remote_log}/events", f"{remote_log}/catalog", open_window(DATE, settings))
-    job = Job(busy_log.log, settings, inputs.window, f"{remote_log}/work", f"{remote_log}/work/parts")
+    job = Job(busy_log.log, settings, inputs.window, f"{remote_log}/scratch", f"{remote_log}/scratch/parts")
     with beam.Pipeline(options=runner_options(settings)) as pipeline:
         lay_out(pipeline, job, plan_reading(inputs.events))
     template = json.loads(storage.read_bytes(f"{remote_log}/template.json"))
