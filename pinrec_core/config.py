@@ -217,7 +217,7 @@ class FinetuneConfig(TrainConfig):
     epochs: Positive = 4
     learning_rate: float = Field(default=3e-4, gt=0)
     impression_negatives: bool = True  # items of the view shown and not acted on are negatives of its targets
-    keep_actionless_views: Share = 0.1  # share of views without a positive action that is kept (loss-free otherwise)
+    keep_actionless_views: Share = 0.1  # share of views without a positive action that is kept; they hold no target
 
 
 class GenerationConfig(Section):
