@@ -172,6 +172,7 @@ class ModelConfig(Section):
     attribute_dim: Positive = 32  # width of the mean attribute embedding
     action_mask: Share = 0.2  # probability that a past token's action is hidden while training
     conditioning: Conditioning = Conditioning.OUTCOME
+    item_bias: bool = False  # a learned offset per surface and item in the score: what is popular there whoever asks
     initial_temperature: float = Field(default=0.07, gt=0)  # tau; logits = cosine / tau, tau is learned
     min_temperature: float = Field(default=0.01, gt=0)  # lower clamp of tau
 
@@ -195,7 +196,7 @@ class TrainConfig(Section):
     weight_decay: float = Field(default=0.01, ge=0)  # on matrices only
     warmup_share: Share = 0.05  # of all steps, linear; cosine to zero after
     grad_clip: float = Field(default=1.0, gt=0)  # gradient norm
-    random_negatives: Positive = 1024  # uniform items per step, shared by its targets
+    random_negatives: Positive = 1024  # uniform items per step; the catalogue or more = every item, full softmax
     in_batch_negatives: Positive = 1024  # at most this many distinct targets of the batch serve as negatives
     correct_positive: bool = False  # also subtract log q from the positive's logit (classic) or leave it (2507.09331)
     sketch_width: Positive = 65536  # count-min sketch columns; several times the catalogue

@@ -44,6 +44,8 @@ class PinRec(nn.Module):
         self.query_surface = nn.Embedding(len(log.surface_names), config.width)
         self.head = nn.Sequential(nn.Linear(config.width * (1 + conditions), 2 * config.width), nn.GELU(),
                                   nn.Linear(2 * config.width, config.item_dim))
+        biases = torch.zeros(len(log.surface_names), features.n_items)
+        self.item_bias = nn.Parameter(biases) if config.item_bias else None
         self.log_temperature = nn.Parameter(torch.tensor(-math.log(config.initial_temperature)))
         for table in (self.surface, self.action, self.position, self.query_action, self.query_surface):
             nn.init.normal_(table.weight, std=0.02)
@@ -66,6 +68,34 @@ class PinRec(nn.Module):
     def item_vectors(self, index_N: Tensor) -> Tensor:
         """Unit vectors [N, D] of items."""
         return self.item_encoder(index_N)
+
+    def logits(self, query_ND: Tensor, surface_N: Tensor, vectors_PD: Tensor, item_P: Tensor) -> Tensor:
+        """Scores [N, P] of shared items: scale * <query, vector> + bias[surface, item]."""
+        logits_NP = self.scale * query_ND @ vectors_PD.T
+        if self.item_bias is None:
+            return logits_NP
+        # As a product: the gradient of a gather of [N, P] out of [surfaces, P] would be far slower.
+        surface_NS = F.one_hot(surface_N, len(self.item_bias)).to(logits_NP.dtype)
+        return logits_NP + surface_NS @ self._bias(item_P)
+
+    def paired_logits(self, query_ND: Tensor, surface_N: Tensor, vectors_NKD: Tensor, item_NK: Tensor) -> Tensor:
+        """Scores [N, K] of items that each query has for itself."""
+        logits_NK = self.scale * torch.einsum("nd,nkd->nk", query_ND, vectors_NKD)
+        if self.item_bias is None:
+            return logits_NK
+        return logits_NK + self.item_bias[surface_N[:, None], item_NK] * self.item_encoder.features.known_I[item_NK]
+
+    @torch.no_grad()
+    def search_vectors(self, surface: str) -> Tensor:
+        """What the index of a surface holds, [I, D], or [I, D + 1] with a bias, which is the last column.
+
+        <(query, 1), (vector, bias / scale)> is the score over scale, so an inner-product index ranks by the score.
+        """
+        vectors_ID = self.all_item_vectors()
+        if self.item_bias is None:
+            return vectors_ID
+        bias_SI = self._bias(torch.arange(self.n_items)) / self.scale
+        return torch.cat([vectors_ID, bias_SI[self.log.surface_names.index(surface), :, None]], dim=1)
 
     @torch.no_grad()
     def all_item_vectors(self, block: int = 8192) -> Tensor:
@@ -115,6 +145,10 @@ class PinRec(nn.Module):
         if self.config.conditioning is Conditioning.OUTCOME:
             hidden_NW = torch.cat([hidden_NW, self.query_action(action_N), self.query_surface(surface_N)], dim=-1)
         return F.normalize(self.head(hidden_NW), dim=-1)
+
+    def _bias(self, item_P: Tensor) -> Tensor:
+        """Score bias [surfaces, P]; 0, as of an average item, for items never trained on: nothing is known of them."""
+        return self.item_bias[:, item_P] * self.item_encoder.features.known_I[item_P]
 
     def _tokens(self, batch: HistoryBatch, item_vectors_ID: Tensor | None) -> Tensor:
         """Token embeddings [B, T, W]; each distinct item is encoded once."""

@@ -33,6 +33,8 @@ def draw_negatives(targets: Targets, user_B: Tensor, retrievable: Tensor, sketch
     are thinned to `in_batch_negatives` with probability r; uniform draws add R / I. So
     E[count_i] = r (1 - (1 - p)^n) + R / I.
     """
+    if config.random_negatives >= len(retrievable):
+        return _whole_catalogue(targets, retrievable)
     distinct = targets.item_N.unique()
     kept = min(len(distinct), config.in_batch_negatives)
     in_batch = distinct[torch.randperm(len(distinct))[:kept]]
@@ -46,6 +48,13 @@ def draw_negatives(targets: Targets, user_B: Tensor, retrievable: Tensor, sketch
     banned_NP = targets.item_N[:, None] == item_P
     banned_NP[:, :kept] |= _own_positives(targets, user_B, in_batch)
     return Negatives(item_P, log_expected(item_P), log_expected(targets.item_N), banned_NP)
+
+
+def _whole_catalogue(targets: Targets, retrievable: Tensor) -> Negatives:
+    """Every item once: the sampled loss becomes the full softmax. Only a target's own item is left out of its pool."""
+    nothing = torch.zeros(1)
+    return Negatives(retrievable, nothing.expand(len(retrievable)), nothing.expand(len(targets.item_N)),
+                     targets.item_N[:, None] == retrievable)
 
 
 def _own_positives(targets: Targets, user_B: Tensor, in_batch_P: Tensor) -> Tensor:

@@ -36,10 +36,11 @@ class Objective:
         vectors_UD, (item_BT, item_N, item_P, ignored_NK) = self._encode_once(groups)
         hidden = self.model.encode(dataclasses.replace(history, item_BT=item_BT), vectors_UD)
         query_ND = self.model.query(hidden[targets.row_N, targets.column_N], targets.action_N, targets.surface_N)
-        scaled_ND = self.model.scale * query_ND
+        asked = query_ND, targets.surface_N
+        positive_N = self.model.paired_logits(*asked, vectors_UD[item_N][:, None], targets.item_N[:, None])[:, 0]
         loss_N = sampled_softmax(
-            (scaled_ND * vectors_UD[item_N]).sum(1), scaled_ND @ vectors_UD[item_P].T, negatives,
-            self._view_logits(scaled_ND, vectors_UD, ignored_NK, targets.ignored_NK),
+            positive_N, self.model.logits(*asked, vectors_UD[item_P], negatives.item_P), negatives,
+            self._view_logits(asked, vectors_UD, ignored_NK, targets.ignored_NK),
             correct_positive=self.config.correct_positive)
         return (loss_N * targets.weight_N).mean()
 
@@ -50,10 +51,10 @@ class Objective:
         places = place.split([group.numel() for group in groups])
         return self.model.item_vectors(distinct), [p.view(g.shape) for p, g in zip(places, groups, strict=True)]
 
-    @staticmethod
-    def _view_logits(scaled_ND: Tensor, vectors_UD: Tensor, place_NK: Tensor, ignored_NK: Tensor) -> Tensor | None:
+    def _view_logits(self, asked: tuple[Tensor, Tensor], vectors_UD: Tensor, place_NK: Tensor,
+                     ignored_NK: Tensor) -> Tensor | None:
         """Logits [N, K] of the shown and ignored items, -inf at padding; None without any."""
         if not ignored_NK.shape[1]:
             return None
-        logits_NK = torch.einsum("nd,nkd->nk", scaled_ND, vectors_UD[place_NK])
+        logits_NK = self.model.paired_logits(*asked, vectors_UD[place_NK], ignored_NK.clamp(min=0))
         return logits_NK.masked_fill(ignored_NK == NO_ITEM, float("-inf"))

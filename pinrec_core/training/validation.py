@@ -57,10 +57,10 @@ def outcome_mixture(model: PinRec, vectors_ID: Tensor, history: HistoryBatch, su
     hidden_RTW = model.encode(history, vectors_ID)
     hidden_RW = hidden_RTW[torch.arange(len(history)), history.length_B]
     code = torch.full((len(history),), model.log.surface_names.index(surface))
-    mixture = torch.zeros(len(history), len(vectors_ID))
+    mixture, items = torch.zeros(len(history), len(vectors_ID)), torch.arange(len(vectors_ID))
     for action, share in model.action_shares[surface].items():
         if share > 0:
             query_RD = model.query(hidden_RW, torch.full_like(code, model.log.action_names.index(action)), code)
-            logits = model.scale * (query_RD @ vectors_ID.T)
+            logits = model.logits(query_RD, code, vectors_ID, items)
             mixture += share * logits.masked_fill(~model.retrievable_I, float("-inf")).softmax(1)
     return mixture
