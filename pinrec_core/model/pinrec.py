@@ -71,12 +71,13 @@ class PinRec(nn.Module):
 
     def logits(self, query_ND: Tensor, surface_N: Tensor, vectors_PD: Tensor, item_P: Tensor) -> Tensor:
         """Scores [N, P] of shared items: scale * <query, vector> + bias[surface, item]."""
-        logits_NP = self.scale * query_ND @ vectors_PD.T
-        if self.item_bias is None:
-            return logits_NP
-        # As a product: the gradient of a gather of [N, P] out of [surfaces, P] would be far slower.
-        surface_NS = F.one_hot(surface_N, len(self.item_bias)).to(logits_NP.dtype)
-        return logits_NP + surface_NS @ self._bias(item_P)
+        query_ND = self.scale * query_ND
+        if self.item_bias is not None:
+            # All in one product: adding a gathered [N, P] and spreading its gradient would take far longer.
+            surface_NS = F.one_hot(surface_N, len(self.item_bias)).to(query_ND.dtype)
+            query_ND = torch.cat([query_ND, surface_NS], dim=1)
+            vectors_PD = torch.cat([vectors_PD, self._bias(item_P).T], dim=1)
+        return query_ND @ vectors_PD.T
 
     def paired_logits(self, query_ND: Tensor, surface_N: Tensor, vectors_NKD: Tensor, item_NK: Tensor) -> Tensor:
         """Scores [N, K] of items that each query has for itself."""

@@ -28,8 +28,11 @@ def sampled_softmax(positive_N: Tensor, pool_NP: Tensor, negatives: Negatives, v
     """
     if correct_positive:
         positive_N = positive_N - negatives.log_expected_N
-    corrected_NP = (pool_NP - negatives.log_expected_P).masked_fill(negatives.banned_NP, float("-inf"))
-    log_z_N = torch.logaddexp(positive_N, corrected_NP.logsumexp(1))
+    if negatives.whole:
+        log_z_N = pool_NP.logsumexp(1)  # has the positive in it; nothing to correct, and half the time
+    else:
+        corrected_NP = (pool_NP - negatives.log_expected_P).masked_fill(negatives.banned_NP, float("-inf"))
+        log_z_N = torch.logaddexp(positive_N, corrected_NP.logsumexp(1))
     if view_NK is not None and view_NK.shape[1]:
         log_z_N = torch.cat([log_z_N[:, None], view_NK], dim=1).logsumexp(1)
     return log_z_N - positive_N

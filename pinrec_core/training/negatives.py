@@ -17,12 +17,16 @@ from pinrec_core.training.sketch import CountMinSketch
 
 
 class Negatives(NamedTuple):
-    """Pool items with the log of their expected number of occurrences in the pool."""
+    """Pool items with the log of their expected number of occurrences in the pool.
+
+    A pool that is `whole` holds every item once, the targets' own included, and bans none: the full softmax.
+    """
 
     item_P: Tensor
     log_expected_P: Tensor  # float32
     log_expected_N: Tensor  # the same for each target's own item, for the classic correction
     banned_NP: Tensor  # bool: not a negative of this target (its own item, or another positive of its user)
+    whole: bool = False
 
 
 def draw_negatives(targets: Targets, user_B: Tensor, retrievable: Tensor, sketch: CountMinSketch,
@@ -51,10 +55,9 @@ def draw_negatives(targets: Targets, user_B: Tensor, retrievable: Tensor, sketch
 
 
 def _whole_catalogue(targets: Targets, retrievable: Tensor) -> Negatives:
-    """Every item once: the sampled loss becomes the full softmax. Only a target's own item is left out of its pool."""
-    nothing = torch.zeros(1)
-    return Negatives(retrievable, nothing.expand(len(retrievable)), nothing.expand(len(targets.item_N)),
-                     targets.item_N[:, None] == retrievable)
+    """Every item once."""
+    return Negatives(retrievable, torch.zeros(len(retrievable)), torch.zeros(len(targets.item_N)),
+                     torch.zeros(1, 1, dtype=torch.bool), whole=True)
 
 
 def _own_positives(targets: Targets, user_B: Tensor, in_batch_P: Tensor) -> Tensor:

@@ -54,3 +54,10 @@ def test_the_estimate_of_z_is_unbiased():
     full = logits.exp().sum().item()
     error = np.std(estimates) / math.sqrt(len(estimates))
     assert abs(np.mean(estimates) - full) < 4 * error
+
+
+def test_a_whole_pool_is_the_cross_entropy():
+    logits, item = torch.randn(3, 6), torch.tensor([0, 5, 2])
+    given = Negatives(torch.arange(6), torch.zeros(6), torch.zeros(3), torch.zeros(1, 1, dtype=torch.bool), whole=True)
+    loss = sampled_softmax(logits[torch.arange(3), item], logits, given)
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits, item, reduction="none"))
