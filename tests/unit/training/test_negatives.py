@@ -37,7 +37,7 @@ def test_own_item_and_other_positives_of_the_user_are_no_negatives():
 
 
 def test_a_random_draw_of_the_positive_is_banned():
-    drawn = draw_negatives(targets([0], [3]), torch.tensor([0]), torch.tensor([3]), sketch_of([3]),
+    drawn = draw_negatives(targets([0], [3]), torch.tensor([0]), torch.full((6,), 3), sketch_of([3]),
                            PretrainConfig(random_negatives=5))
     assert drawn.banned_NP.all()
 
