@@ -213,10 +213,15 @@ class PretrainConfig(TrainConfig):
 
 
 class FinetuneConfig(TrainConfig):
-    """Per-surface training on feed views (finetune)."""
+    """Per-surface training on feed views (finetune).
+
+    With a half life of 0 the item bias goes on from the base model's.
+    """
 
     epochs: Positive = 4
     learning_rate: float = Field(default=3e-4, gt=0)
+    popularity_half_life_days: float = Field(default=0.0, ge=0)  # the item bias starts anew, from log recent popularity
+    popularity_prior: float = Field(default=1.0, gt=0)  # what every item has of it from the start; 1 = the mean item's
     impression_negatives: bool = True  # items of the view shown and not acted on are negatives of its targets
     keep_actionless_views: Share = 0.1  # share of views without a positive action that is kept; they hold no target
 

@@ -133,7 +133,7 @@ class PinRec(nn.Module):
     def extend(self, vector_BD: Tensor, action_B: Tensor, surface_B: Tensor, time_B: Tensor, cache: Cache) -> Tensor:
         """Append one generated token per row (its vector stands for the item); returns hidden [B, W]."""
         times = self.time_features(time_B, cache.time_B)
-        x_BW = self.token(torch.cat([vector_BD, times], dim=-1)) + self.surface(surface_B) + self.action(action_B)
+        x_BW = self._token(vector_BD, times) + self.surface(surface_B) + self.action(action_B)
         x_BW = x_BW + self.position(cache.position_B)
         cache.valid_BL[:, cache.used] = True
         cache.used += 1
@@ -162,8 +162,12 @@ class PinRec(nn.Module):
             vectors_BTD = item_vectors_ID[item_BT]
         previous_BT = F.pad(batch.time_BT, (1, 0))[:, :-1]
         times = self.time_features(batch.time_BT, previous_BT)
-        x_BTW = self.token(torch.cat([vectors_BTD, times], dim=-1)) + self.surface(batch.surface_BT)
+        x_BTW = self._token(vectors_BTD, times) + self.surface(batch.surface_BT)
         return x_BTW + self._action_embedding(batch.actions_BT)
+
+    def _token(self, vectors: Tensor, times: Tensor) -> Tensor:
+        """Item and time as one embedding. A unit vector has small coordinates, time would drown it: scaled to 1."""
+        return self.token(torch.cat([vectors * self.config.item_dim**0.5, times], dim=-1))
 
     def _action_embedding(self, actions_BT: Tensor) -> Tensor:
         """Sum of the embeddings of the actions taken; hidden at random in training, so that it is never relied on."""
