@@ -18,7 +18,10 @@ MAX_IGNORED = 32  # impression negatives per view; later positions are rarely lo
 
 
 def feed_views(dataset: Dataset, surface: str, max_length: int, finetune: FinetuneConfig) -> TrainingSet:
-    """All training views of a surface as rows and targets; views without a positive action are down-sampled."""
+    """All training views of a surface as rows and targets; views without a positive action are down-sampled.
+
+    With `other_surfaces` the other modelled surfaces' views take part, their targets weighted by it.
+    """
     view_V = _training_views(dataset, surface, finetune)
     shown = _shown(dataset, view_V)
     columns, begin_V, end_V, has_context_V = _histories(dataset, view_V, max_length)
@@ -30,6 +33,7 @@ def feed_views(dataset: Dataset, surface: str, max_length: int, finetune: Finetu
     order = np.argsort(row_V[v], kind="stable")
     x, v, action = x[order], v[order], action[order]
     weight = recency_weight(dataset.view_start_V[view_V[v]], dataset.train_end_ms, finetune.recency_half_life_days)
+    weight[dataset.view_surface_V[view_V[v]] != dataset.log.surface_names.index(surface)] *= finetune.other_surfaces
     ignored = ~target_X & dataset.retrievable_I[shown["item"]]
     return TrainingSet(
         columns, start_R, end_R, user_R, row_V[v], end_V[v] - start_R[row_V[v]], shown["item"][x], action,
@@ -38,8 +42,9 @@ def feed_views(dataset: Dataset, surface: str, max_length: int, finetune: Finetu
 
 
 def _training_views(dataset: Dataset, surface: str, finetune: FinetuneConfig) -> np.ndarray:
-    """Views of train users on the surface before the evaluation window, actionless ones down-sampled."""
-    wanted_V = (dataset.view_surface_V == dataset.log.surface_names.index(surface))
+    """Views of train users on the surface(s) before the evaluation window, actionless ones down-sampled."""
+    surfaces = dataset.log.surfaces if finetune.other_surfaces else (surface,)
+    wanted_V = np.isin(dataset.view_surface_V, [dataset.log.surface_names.index(name) for name in surfaces])
     wanted_V &= dataset.view_start_V < dataset.train_end_ms
     wanted_V &= dataset.split_U[dataset.view_user_V] == SPLITS.index("train")
     positive_X = (dataset.shown_actions_X & dataset.log.positive_mask) > 0

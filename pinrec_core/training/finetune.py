@@ -57,4 +57,5 @@ def _start_bias(model: PinRec, data: Dataset, surface: str, finetune: FinetuneCo
     if model.item_bias is None:
         raise ConfigError(f"popularity_half_life_days is {finetune.popularity_half_life_days:g} and the base model has "
                           "no item bias; set model.item_bias or leave the half life at 0")
-    start_bias(model, data, surface, finetune.popularity_half_life_days, finetune.popularity_prior)
+    for name in data.log.surfaces if finetune.other_surfaces else (surface,):
+        start_bias(model, data, name, finetune.popularity_half_life_days, finetune.popularity_prior)

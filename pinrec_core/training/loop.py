@@ -97,9 +97,10 @@ class Fit:
                                 f"{self.config.learning_rate}")
 
     def _validate(self, epoch: int) -> bool:
-        """Measure, keep the best weights; True when patience is over. Without validation requests nothing stops."""
-        if not len(self.validation):
-            logger.warning("%s: no validation requests, the last weights are kept", self.stage)
+        """Measure, keep the best weights; True when patience is over. With too few requests nothing stops."""
+        if len(self.validation) < self.config.min_validation_requests:
+            logger.warning("%s: %d validation requests, fewer than min_validation_requests %d; the last weights are "
+                           "kept", self.stage, len(self.validation), self.config.min_validation_requests)
             return False
         recall = self.validation.recall(self.model)
         self._record({"epoch": epoch, "step": self.step, f"validation_recall@{RECALL_AT}": recall,
