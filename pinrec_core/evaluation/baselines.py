@@ -77,7 +77,7 @@ def popular(weight_I: np.ndarray, n: int) -> np.ndarray:
 
 def latest_items(dataset: Dataset, cohort: Cohort, limit: int) -> np.ndarray:
     """Items of each request's history, latest first, [R, limit]; a context item counts as the latest. NO_ITEM pads."""
-    end_R = dataset.before(cohort.requests.user_R, np.full(len(cohort), cohort.requests.start_ms))
+    end_R = dataset.before(cohort.requests.user_R, cohort.requests.time_R)
     place_RL = end_R[:, None] - 1 - np.arange(limit)
     present_RL = place_RL >= dataset.offsets_U1[cohort.requests.user_R][:, None]
     latest_RL = np.full(place_RL.shape, NO_ITEM, dtype=np.int64)

@@ -101,8 +101,7 @@ class PinRec(nn.Module):
 
     def extend(self, vector_BD: Tensor, action_B: Tensor, surface_B: Tensor, time_B: Tensor, cache: Cache) -> Tensor:
         """Append one generated token per row (its vector stands for the item); returns hidden [B, W]."""
-        times = self.time_features(time_B, cache.time_B)
-        x_BW = self.token(torch.cat([vector_BD, times], dim=-1)) + self.surface(surface_B) + self.action(action_B)
+        x_BW = self._token(vector_BD, time_B, cache.time_B) + self.surface(surface_B) + self.action(action_B)
         x_BW = x_BW + self.position(cache.position_B)
         cache.valid_BL[:, cache.used] = True
         cache.used += 1
@@ -126,9 +125,16 @@ class PinRec(nn.Module):
         else:
             vectors_BTD = item_vectors_ID[item_BT]
         previous_BT = F.pad(batch.time_BT, (1, 0))[:, :-1]
-        times = self.time_features(batch.time_BT, previous_BT)
-        x_BTW = self.token(torch.cat([vectors_BTD, times], dim=-1)) + self.surface(batch.surface_BT)
+        x_BTW = self._token(vectors_BTD, batch.time_BT, previous_BT) + self.surface(batch.surface_BT)
         return x_BTW + self._action_embedding(batch.actions_BT)
+
+    def _token(self, vector: Tensor, time: Tensor, previous: Tensor) -> Tensor:
+        """What is common to read and generated tokens [..., W]: item and time, joined at one scale.
+
+        A unit vector of D dimensions has coordinates of 1 / sqrt(D), time features are of order 1 and would drown it.
+        """
+        scaled = vector * self.config.item_dim**0.5
+        return self.token(torch.cat([scaled, self.time_features(time, previous)], dim=-1))
 
     def _action_embedding(self, actions_BT: Tensor) -> Tensor:
         """Sum of the embeddings of the actions taken; hidden at random in training, so that it is never relied on."""
