@@ -110,11 +110,12 @@ class Benchmark:
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse arguments, run, print the tables, write the JSON; 2 after a mistake that a person can mend."""
-    given = _parser().parse_args(arguments)
+    told = sys.argv[1:] if arguments is None else arguments
+    given = _parser().parse_args(told)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
     torch.set_num_threads(given.threads)
     try:
-        document = measure(given)
+        document = {"command": " ".join(["python", "benchmarks/surfaces.py", *told]), **measure(given)}
     except PinrecError as error:
         print(error, file=sys.stderr)
         return 2
@@ -138,9 +139,8 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
                       [int(count) for count in _names(given.steps)], deadline)
     bench.run(given.seeds)
     return {"benchmark": "surfaces", "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "commit": _commit(), "command": " ".join(["python", "benchmarks/surfaces.py", *sys.argv[1:]]),
-            "config": str(path), "settings": config.model_dump(mode="json", by_alias=True), "seeds": given.seeds,
-            "dataset_fingerprint": models.data.manifest.fingerprint,
+            "commit": _commit(), "config": str(path), "settings": config.model_dump(mode="json", by_alias=True),
+            "seeds": given.seeds, "dataset_fingerprint": models.data.manifest.fingerprint,
             "total_seconds": round(time.perf_counter() - start, 1), **bench.document()}
 
 

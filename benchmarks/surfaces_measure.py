@@ -48,15 +48,13 @@ class Surface:
 
     def of_lists(self, item_RN: np.ndarray) -> Measured:
         """A system that gives one list; as one vector it is that list."""
-        found = self._of_answers(plain_answers(item_RN, self.cohort), VECTORS[:1])
-        return found
+        return self._of_answers(plain_answers(item_RN, self.cohort), VECTORS[:1])
 
     def of_model(self, model: PinRec, row: Row, steps: list[int]) -> Measured:
         """A PinRec row at the configured number of steps, and at each of the given ones."""
-        retriever, shares = exact_retriever(model, self._generation(row, model)), {}
+        retriever = exact_retriever(model, self._generation(row, model))
         found = self._of_answers(self._ask(retriever, retriever.generation), ())
-        for count in VECTORS[:1] if row.one_vector else VECTORS:
-            rank_T = self._first_vectors(retriever, count, shares)
+        for count, rank_T in self._first_vectors(retriever, VECTORS[:1] if row.one_vector else VECTORS).items():
             found.columns |= self._unordered(rank_T, count)
         for count in [] if row.one_vector else steps:
             other = retriever.generation.model_copy(update={"steps": count})
@@ -94,27 +92,29 @@ class Surface:
         other = Retriever(retriever.model, retriever.index, generation, retriever.item_vectors_ID)
         return ask(other, self.data, self.cohort, max(self.config.evaluation.ks))
 
-    def _first_vectors(self, retriever: Retriever, count: int, shares: dict) -> np.ndarray:
-        """Rank of each target in the best of the first `count` vectors in generation order, none of them merged.
+    def _first_vectors(self, retriever: Retriever, counts: tuple[int, ...]) -> dict[int, np.ndarray]:
+        """Rank of each target in the best of the first vectors in generation order, none of them merged, by count.
 
         Vectors that are equal to the last bit may still join (a cosine above 1 by rounding); they find the same items.
         """
         per_step = len(resolve_shares(self.name, retriever.model.log, retriever.generation,
                                       retriever.model.action_shares))
-        generation = retriever.generation.model_copy(update={"steps": math.ceil(count / per_step), "merge_cosine": 1.0})
-        other = Retriever(retriever.model, retriever.index, generation, retriever.item_vectors_ID)
-        rank_T = np.full(len(self.cohort.item_T), NEVER, np.int64)
+        steps = math.ceil(max(counts) / per_step)
+        other = Retriever(retriever.model, retriever.index, retriever.generation.model_copy(
+            update={"steps": steps, "merge_cosine": 1.0}), retriever.item_vectors_ID)
+        ranks = {count: np.full(len(self.cohort.item_T), NEVER, np.int64) for count in counts}
         for start in range(0, len(self.cohort), _CHUNK):
             stop = min(start + _CHUNK, len(self.cohort))
             histories = self.cohort.histories(self.data, start, stop, retriever.model.config.max_length)
             _, lists = other.retrieve_lists(histories, self.name, self.cohort.requests.time_R[start:stop], n=1,
                                             depth=VECTOR_DEPTH)
             place_M = np.arange(len(lists.request_M)) - np.searchsorted(lists.request_M, lists.request_M)
-            kept_M = place_M < count
             mine = slice(*self.cohort.requests.offsets_R1[[start, stop]])
-            rank_T[mine] = best_ranks(lists.item_MK[kept_M], lists.request_M[kept_M],
-                                      self.cohort.request_T[mine] - start, self.cohort.item_T[mine])
-        return rank_T
+            for count, rank_T in ranks.items():
+                kept_M = place_M < count
+                rank_T[mine] = best_ranks(lists.item_MK[kept_M], lists.request_M[kept_M],
+                                          self.cohort.request_T[mine] - start, self.cohort.item_T[mine])
+        return ranks
 
     def _of_answers(self, answers: Answers, vectors: tuple[int, ...]) -> Measured:
         """Recall of lists, over all targets and by action; `vectors` says as how many vectors a list also counts."""

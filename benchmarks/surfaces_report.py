@@ -81,11 +81,11 @@ def _cell(estimate: Estimate) -> dict[str, Any]:
 
 
 def _deviation(seeds: list[Measured], key: Key) -> float | None:
-    """Sample standard deviation over seeds; None with fewer than two."""
+    """Sample standard deviation over seeds; None with fewer than two, or without users (the same for all seeds)."""
     if len(seeds) < 2:
         return None
     known = [seed.columns[key][~np.isnan(seed.columns[key])] for seed in seeds]
-    return _number(float(np.std([value.mean() for value in known if len(value)] or [math.nan], ddof=1)))
+    return _number(float(np.std([value.mean() for value in known], ddof=1))) if len(known[0]) else None
 
 
 def _lift_columns(seeds: list[Measured]) -> dict[Key, np.ndarray]:

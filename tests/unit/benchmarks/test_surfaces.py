@@ -77,8 +77,9 @@ def test_longer_lists_and_more_vectors_find_no_less(found):
         for row in part["rows"]:
             value = {metric: cell["value"] for metric, cell in row["metrics"].items()}
             assert value["recall@10"] <= value["recall@50"] <= value["recall@100"]
-            counts = [value[f"unordered_recall@10 of {n}"] for n in (1, 6, 16) if f"unordered_recall@10 of {n}" in value]
-            assert counts == sorted(counts) and len(counts) == (
+            several = [value.get(f"unordered_recall@10 of {count}") for count in (1, 6, 16)]
+            several = [recall for recall in several if recall is not None]
+            assert several == sorted(several) and len(several) == (
                 1 if row["name"] in [*BASELINES, "sasrec_softmax", "one_vector"] else 3)
             assert row["facts"]["distinct@10"] == pytest.approx(row["facts"]["coverage@10"] * part["retrievable"], 1e-4)
         plain = next(row for row in part["rows"] if row["name"] == "popularity")
@@ -106,13 +107,13 @@ def test_steps_and_lift_are_told_where_they_exist(found):
     for part in found["surfaces"].values():
         rows = {row["name"]: row for row in part["rows"]}
         assert list(rows["outcome"]["steps"]) == list(rows["unconditioned"]["steps"]) == ["1", "2"]
-        assert rows["outcome"]["steps"]["2"]["metrics"]["recall@50"]["value"] == rows["outcome"]["metrics"]["recall@50"][
-            "value"]  # the tiny configuration generates two steps
+        two = rows["outcome"]["steps"]["2"]["metrics"]
+        assert two["recall@50"]["value"] == rows["outcome"]["metrics"]["recall@50"]["value"]  # tiny.toml has two steps
         assert not rows["one_vector"]["steps"] and not rows["popularity"]["steps"]
         assert set(part["lift"]["budget_on"]) == {"click", "save"}
         click = part["lift"]["budget_on"]["click"]["click"]
         assert click["relative"] == pytest.approx(
-            click["value"] / part["lift"]["training_shares"]["click"]["value"], rel=1e-3)
+            click["value"] / part["lift"]["training_shares"]["click"]["value"], abs=1e-5)
 
 
 def test_seeds_differ_and_kept_models_are_used_again(found, run):
