@@ -1,7 +1,9 @@
 """Untrained item-to-item neighbours: what users engaged with soon after an item, nearer ones counting more.
 
-A pair (i, j) gets 1 / gap for every time a user engaged with j `gap` <= 10 engagements after i; repeats of i itself do
-not count. Everything before the cut counts, whatever the surface and whoever the user.
+A pair (i, j) gets 1 / gap for every time a user engaged with j `gap` <= 10 engagements after i, times how much the
+engagement with j still counts (old ones may count less); repeats of i itself do not count. What follows an item is
+then divided by the root of its total: otherwise the popular items of a history would drown what is told by the others.
+Everything before the cut counts, whatever the surface and whoever the user.
 
 Legend: I items, E engagements before the cut, P distinct pairs sorted by (source, falling weight), R requests,
 L latest items of a request, C items that are candidates for some request of a block, N list length.
@@ -18,6 +20,8 @@ from pinrec_core.schemas import NO_ITEM
 
 WINDOW = 10  # engagements after an item that count as following it
 NEIGHBOURS = 200  # kept per item
+FLOOR = 1.0  # with a prior: what every item gets, relative to the mean weight of an item in the request
+_SOURCE = 1 << 31  # keys of pairs are source * _SOURCE + target
 _PAIRS = 4_000_000  # pairs counted at a time
 _REQUESTS = 64  # requests weighed at a time
 
@@ -30,45 +34,58 @@ class Neighbours:
     item_P: np.ndarray
     weight_P: np.ndarray
 
-    def rank(self, latest_RL: np.ndarray, decay: float, n: int) -> np.ndarray:
+    def rank(self, latest_RL: np.ndarray, decay: float, n: int, prior_I: np.ndarray | None = None) -> np.ndarray:
         """The n items that follow a request's latest items most, [R, n]; ties to the lower index, NO_ITEM at the end.
 
-        `latest_RL` has the latest item first, NO_ITEM at padding; the l-th counts decay ** l.
+        `latest_RL` has the latest item first, NO_ITEM at padding; the l-th counts decay ** l. With `prior_I` (above 0
+        for what may be listed) an item's score is (weight + FLOOR * mean weight) * prior, so that the prior alone ranks
+        what follows nothing.
         """
         out_RN = np.full((len(latest_RL), n), NO_ITEM, dtype=np.int64)
+        always = np.zeros(0, np.int64) if prior_I is None else np.argsort(-prior_I, kind="stable")[:n]
         for start in range(0, len(latest_RL), _REQUESTS):
             part = slice(start, start + _REQUESTS)
-            item_C, weight_RC = self._weigh(latest_RL[part], decay)
+            item_C, weight_RC = self._weigh(latest_RL[part], decay, always)
+            if prior_I is not None:
+                mean_R1 = weight_RC.sum(axis=1, keepdims=True) / len(prior_I)
+                weight_RC = (weight_RC + FLOOR * mean_R1 + np.finfo(float).tiny ** 0.5) * prior_I[item_C]
             column_RN = heaviest(weight_RC, n)
             out_RN[part] = np.where(column_RN >= 0, np.append(item_C, NO_ITEM)[column_RN], NO_ITEM)
         return out_RN
 
-    def _weigh(self, latest_RL: np.ndarray, decay: float) -> tuple[np.ndarray, np.ndarray]:
-        """The items that follow any of these requests' latest items, ascending, and their weight for each request."""
+    def _weigh(self, latest_RL: np.ndarray, decay: float, always: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The items that follow any of these requests' latest items, and `always`, ascending; weights per request."""
         request, age = np.nonzero(latest_RL != NO_ITEM)
         source = latest_RL[request, age]
         count = self.offsets_I1[source + 1] - self.offsets_I1[source]
         pair = np.arange(count.sum()) + np.repeat(self.offsets_I1[source] - (np.cumsum(count) - count), count)
-        followed_I = np.zeros(len(self.offsets_I1) - 1, dtype=bool)
-        followed_I[self.item_P[pair]] = True
-        item_C = np.flatnonzero(followed_I)
-        column = np.cumsum(followed_I)[self.item_P[pair]] - 1
+        listed_I = np.zeros(len(self.offsets_I1) - 1, dtype=bool)
+        listed_I[self.item_P[pair]] = True
+        listed_I[always] = True
+        item_C = np.flatnonzero(listed_I)
+        column = np.cumsum(listed_I)[self.item_P[pair]] - 1
         weights = self.weight_P[pair] * np.repeat(decay ** age.astype(float), count)
         R, C = len(latest_RL), len(item_C)
         flat = np.bincount(np.repeat(request, count) * C + column, weights=weights, minlength=R * C)
         return item_C, flat.reshape(R, C)
 
 
-def count_followers(item_E: np.ndarray, user_E: np.ndarray, retrievable_I: np.ndarray) -> Neighbours:
-    """Neighbours from engagements grouped by user in time order; only retrievable items are counted as following."""
+def count_followers(item_E: np.ndarray, user_E: np.ndarray, retrievable_I: np.ndarray,
+                    weight_E: np.ndarray | None = None) -> Neighbours:
+    """Neighbours from engagements grouped by user in time order; only retrievable items are counted as following.
+
+    `weight_E` says how much each engagement counts as a follower; without it all count 1.
+    """
+    weight_E = retrievable_I[item_E] * (1.0 if weight_E is None else weight_E)
     items, step = len(retrievable_I), max(1, _PAIRS // WINDOW)
     keys, weights, waiting = np.zeros(0, np.int64), np.zeros(0), []
     for start in range(0, len(item_E), step):
-        waiting.append(_summed(*_pairs(item_E, user_E, retrievable_I, start, min(start + step, len(item_E)))))
+        waiting.append(_summed(*_pairs(item_E, user_E, weight_E, np.arange(start, min(start + step, len(item_E))))))
         if start + step >= len(item_E) or sum(len(key) for key, _ in waiting) > len(keys):  # merge when it doubles
             parts = zip((keys, weights), *waiting, strict=True)
             (keys, weights), waiting = _summed(*(np.concatenate(part) for part in parts)), []
-    source, target = keys // max(items, 1), keys % max(items, 1)
+    source, target = keys // _SOURCE, keys % _SOURCE
+    weights = weights / np.sqrt(1 + np.bincount(source, weights=weights, minlength=items))[source]
     order = np.lexsort((target, -weights, source))
     source, target, weights = source[order], target[order], weights[order]
     kept = np.arange(len(source)) - np.searchsorted(source, source) < NEIGHBOURS
@@ -103,14 +120,14 @@ def _summed(key: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return keys, np.bincount(inverse, weights=weight, minlength=len(keys))
 
 
-def _pairs(item_E: np.ndarray, user_E: np.ndarray, retrievable_I: np.ndarray, start: int,
-           stop: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted (source, target) keys whose source is one of the engagements [start, stop)."""
+def _pairs(item_E: np.ndarray, user_E: np.ndarray, weight_E: np.ndarray,
+           place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted (source, target) keys whose source is at one of the given places."""
     keys, weights = [], []
     for gap in range(1, WINDOW + 1):
-        source = np.arange(start, min(stop, len(item_E) - gap))
-        first, second = item_E[source].astype(np.int64), item_E[source + gap]
-        counts = (user_E[source] == user_E[source + gap]) & (first != second) & retrievable_I[second]
-        keys.append(first[counts] * len(retrievable_I) + second[counts])
-        weights.append(np.full(int(counts.sum()), 1.0 / gap))
+        source = place[place + gap < len(item_E)]
+        first, second, weight = item_E[source].astype(np.int64), item_E[source + gap], weight_E[source + gap] / gap
+        counts = (user_E[source] == user_E[source + gap]) & (first != second) & (weight > 0)
+        keys.append(first[counts] * _SOURCE + second[counts])
+        weights.append(weight[counts])
     return np.concatenate(keys), np.concatenate(weights)
