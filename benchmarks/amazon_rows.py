@@ -19,15 +19,15 @@ from sasrec import SasrecConfig, train_sasrec
 from pinrec_core.config import Config, GenerationConfig
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.requests import Requests
-from pinrec_core.evaluation.cooccurrence import count_followers
+from pinrec_core.evaluation.baselines import latest_items
+from pinrec_core.evaluation.cohort import Cohort
 from pinrec_core.evaluation.subject import exact_retriever
-from pinrec_core.schemas import NO_ITEM
+from pinrec_core.model.transitions import DECAY, LATEST, count_transitions
 from pinrec_core.training.pretrain import fit_base
 from pinrec_core.training.validation import RECALL_AT, Validation
 
 Lists = Callable[[Dataset, Requests, int], np.ndarray]  # (histories' dataset, requests, n) -> items [R, n], best first
 Train = Callable[[LeaveOneOut, Config, int, float], Lists]  # (data, config, seed, deadline) -> lists
-LATEST, DECAY = 20, 0.8  # history items the co-occurrence row looks at, and the weight of each against the next one
 _REQUESTS = 2048  # scored at a time
 
 
@@ -38,17 +38,13 @@ def popularity(data: LeaveOneOut, config: Config, seed: int, deadline: float) ->
 
 
 def cooccurrence(data: LeaveOneOut, config: Config, seed: int, deadline: float) -> Lists:
-    """What follows the latest items of the history: transitions weighted by 1 / gap, window 10, history decayed."""
+    """What follows the latest items of the history: untrained transitions, weighted by 1 / gap, window 10."""
     training = data.training
     user_E = np.repeat(np.arange(training.n_users), np.diff(training.offsets_U1))
-    followers = count_followers(training.item_E, user_E, training.retrievable_I)
+    followers = count_transitions(training.item_E, user_E, training.retrievable_I)
 
     def lists(full: Dataset, requests: Requests, n: int) -> np.ndarray:
-        end_R = full.before(requests.user_R, requests.time_R)
-        place_RL = end_R[:, None] - 1 - np.arange(LATEST)
-        known_RL = place_RL >= full.offsets_U1[requests.user_R][:, None]
-        latest_RL = np.where(known_RL, full.item_E[np.maximum(place_RL, 0)].astype(np.int64), NO_ITEM)
-        return followers.rank(latest_RL, DECAY, n)
+        return followers.rank(latest_items(full, Cohort.of(requests), LATEST), DECAY, n)
 
     return lists
 
