@@ -1,72 +1,22 @@
-"""The model's promises: causal, indifferent to padding, the same with and without cache, cold items placeable."""
+"""The model's promises beside those of its switches: vectors, conditions, cold items, what it refuses."""
 
 import dataclasses
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 
-from pinrec_core.config import Conditioning, LogConfig, ModelConfig
-from pinrec_core.data.batch import History, collate
+from pinrec_core.config import Conditioning
+from pinrec_core.data.batch import collate
 from pinrec_core.errors import ConfigError, IntegrityError
 from pinrec_core.manifest import write_manifest
 from pinrec_core.model.conditions import Conditions
 from pinrec_core.model.features import _hash_rows
 from pinrec_core.model.io import load_model, save_model
-from pinrec_core.model.pinrec import PinRec
-from pinrec_core.schemas import ITEMS
 
-LOG = LogConfig(surfaces=("home", "search"), positive_actions=("click", "save"), negative_actions=("hide",),
-                item_types=("pin", "query"))
-CONFIG = ModelConfig(width=16, layers=2, heads=2, item_dim=8, max_length=6, id_buckets=64, id_dim=8,
-                     attribute_buckets=32, attribute_dim=4, dropout=0.3)
-
+from .small import CONFIG, history, items, make
 
 ZERO = torch.tensor([0])
-
-
-def items(n: int = 20, cold: tuple[int, ...] = (), content: bool = True) -> pa.Table:
-    rng = np.random.default_rng(0)
-    return pa.table({
-        "item_id": [f"i{k}" for k in range(n)], "item_type": [int(k == n - 1) for k in range(n)],
-        "id_hash": pa.array(rng.integers(1 << 62, size=n), pa.uint64()),
-        "content": [rng.normal(size=5).tolist() if content else None for _ in range(n)],
-        "attributes": [[int(x) for x in rng.integers(1 << 40, size=k % 3)] for k in range(n)],
-        "title": [None] * n, "created_ms": [None] * n, "train_count": [0 if k in cold else 1 for k in range(n)],
-    }, schema=ITEMS)
-
-
-def make(config: ModelConfig = CONFIG, table: pa.Table | None = None) -> PinRec:
-    torch.manual_seed(0)
-    shares = {surface: {"click": 0.5, "save": 0.5} for surface in LOG.surfaces}
-    model = PinRec(config, LOG, items() if table is None else table, shares)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim == 2:
-                parameter.normal_(std=0.3)  # large enough that a leak would show
-    return model.eval()
-
-
-def history(length: int, seed: int = 0) -> History:
-    rng = np.random.default_rng(seed)
-    return History(rng.integers(0, 19, length), rng.integers(0, 4, length), rng.integers(0, 2, length),
-                   1_700_000_000_000 + np.sort(rng.integers(0, 10**9, length)))
-
-
-def test_no_position_sees_a_later_event():
-    model, past, other = make(), history(6), history(6, seed=1)
-    mixed = History(*(np.concatenate([a[:3], b[3:]]) for a, b in zip(past, other, strict=True)))
-    before, after = (model.encode(collate([one])).hidden_BLW for one in (past, mixed))
-    assert torch.equal(before[:, :4], after[:, :4])
-    assert not torch.allclose(before[:, 4:], after[:, 4:])
-
-
-def test_padding_changes_nothing():
-    model, short = make(), history(2)
-    alone = model.encode(collate([short])).hidden_BLW
-    padded = model.encode(collate([short, history(6)])).hidden_BLW[:1, :3]
-    torch.testing.assert_close(alone, padded, atol=1e-5, rtol=0)
 
 
 def test_an_empty_history_is_answered():
