@@ -62,6 +62,11 @@ class PinRec(nn.Module):
         return self.item_encoder.features.retrievable_I
 
     @property
+    def trained_I(self) -> Tensor:
+        """bool [I]: items that train users engaged with; all others are described by content alone."""
+        return self.item_encoder.features.known_I > 0
+
+    @property
     def scale(self) -> Tensor:
         """exp(temperature): logits = scale * <query, item vector>; clamped so that tau stays above its minimum."""
         return self.log_temperature.clamp(max=-math.log(self.config.min_temperature)).exp()

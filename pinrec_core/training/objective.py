@@ -30,7 +30,8 @@ class Objective:
                               "raise action_mask or set action_loss to 0")
         self.model, self.config = model, config
         self.sketch = CountMinSketch(config.sketch_width, config.sketch_depth, config.seed)
-        self.retrievable = model.retrievable_I.nonzero().squeeze(1)
+        # Items that are never a positive would teach that an item without an id is a bad one: zero-shot would be lost.
+        self.retrievable = (model.retrievable_I & model.trained_I).nonzero().squeeze(1)
 
     def __call__(self, batch: TrainingBatch) -> Tensor:
         """Mean weighted loss (scalar) of the batch's targets, and of the masked actions if they are to be predicted."""
