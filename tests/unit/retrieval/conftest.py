@@ -17,7 +17,10 @@ LOG = LogConfig(surfaces=("home", "related"), positive_actions=("click", "save",
 
 @pytest.fixture(scope="session", params=["outcome", "backbone"])
 def model(request) -> PinRec:
-    """Conditioned at the head or in the backbone. Untrained, so its queries are arbitrary but fixed; every 10th item is a query and not retrievable."""
+    """Conditioned at the head or in the backbone.
+
+    Untrained, so its queries are arbitrary but fixed; every 10th item is a query and not retrievable.
+    """
     numbers = np.arange(N_ITEMS)
     rng = np.random.default_rng(0)
     items = pa.table({
