@@ -195,8 +195,9 @@ class TrainConfig(Section):
     weight_decay: float = Field(default=0.01, ge=0)  # on matrices only
     warmup_share: Share = 0.05  # of all steps, linear; cosine to zero after
     grad_clip: float = Field(default=1.0, gt=0)  # gradient norm
-    random_negatives: Positive = 1024  # uniform items per step, shared by its targets
-    in_batch_negatives: Positive = 1024  # at most this many distinct targets of the batch serve as negatives
+    random_negatives: int = Field(default=1024, ge=0)  # uniform items per step; 0 = none: items that are never targets
+    # are then never negatives either, and nothing lowers their scores
+    in_batch_negatives: int = Field(default=1024, ge=0)  # at most this many distinct targets of the batch; 0 = none
     correct_positive: bool = False  # also subtract log q from the positive's logit (classic) or leave it (2507.09331)
     sketch_width: Positive = 65536  # count-min sketch columns; several times the catalogue
     sketch_depth: Positive = 2  # count-min sketch rows
@@ -205,6 +206,12 @@ class TrainConfig(Section):
     validation_users: Positive = 1000  # at most this many users are validated on
     max_bad_steps: int = Field(default=10, ge=0)  # steps with a non-finite loss or gradient before the run ends
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not (self.random_negatives or self.in_batch_negatives):
+            raise ValueError("random_negatives and in_batch_negatives are both 0; a softmax needs one of them above 0")
+        return self
 
 
 class PretrainConfig(TrainConfig):

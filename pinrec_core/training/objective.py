@@ -15,7 +15,7 @@ from pinrec_core.data.batch import TrainingBatch
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
 from pinrec_core.training.losses import sampled_softmax
-from pinrec_core.training.negatives import draw_negatives
+from pinrec_core.training.negatives import draw_negatives, draws_of
 from pinrec_core.training.sketch import CountMinSketch
 
 
@@ -30,8 +30,9 @@ class Objective:
     def __call__(self, batch: TrainingBatch) -> Tensor:
         """Mean weighted loss (scalar) of the batch's targets."""
         targets, history = batch.targets, batch.history
-        self.sketch.add(targets.item_N)
-        negatives = draw_negatives(targets, batch.user_B, self.retrievable, self.sketch, self.config)
+        draws = draws_of(targets, batch.user_B)
+        self.sketch.add(draws.item_C)
+        negatives = draw_negatives(targets, draws, self.retrievable, self.sketch, self.config)
         groups = (history.item_BT, targets.item_N, negatives.item_P, targets.ignored_NK)
         vectors_UD, (item_BT, item_N, item_P, ignored_NK) = self._encode_once(groups)
         hidden = self.model.encode(dataclasses.replace(history, item_BT=item_BT), vectors_UD)
