@@ -16,6 +16,7 @@ from pinrec_core.config import Conditioning, LogConfig, ModelConfig
 from pinrec_core.data.batch import HistoryBatch
 from pinrec_core.errors import ConfigError
 from pinrec_core.model.backbone import Backbone, Cache, padding_mask
+from pinrec_core.model.conditions import Conditions
 from pinrec_core.model.features import ItemFeatures
 from pinrec_core.model.item_encoder import ItemEncoder
 from pinrec_core.model.time_features import TimeFeatures
@@ -39,14 +40,17 @@ class PinRec(nn.Module):
         self.action = nn.Embedding(len(log.action_names), config.width)
         self.position = nn.Embedding(config.max_length + MAX_GENERATED, config.width)
         self.backbone = Backbone(config)
-        conditions = 2 if config.conditioning is Conditioning.OUTCOME else 0
+        conditions = (3 if config.offsets_s else 2) if config.conditioning is Conditioning.OUTCOME else 0
         self.query_action = nn.Embedding(len(log.action_names), config.width)
         self.query_surface = nn.Embedding(len(log.surface_names), config.width)
+        self.query_offset = nn.Embedding(config.offset_buckets, config.width) if config.offsets_s else None
         self.head = nn.Sequential(nn.Linear(config.width * (1 + conditions), 2 * config.width), nn.GELU(),
                                   nn.Linear(2 * config.width, config.item_dim))
         self.log_temperature = nn.Parameter(torch.tensor(-math.log(config.initial_temperature)))
         for table in (self.surface, self.action, self.position, self.query_action, self.query_surface):
             nn.init.normal_(table.weight, std=0.02)
+        if self.query_offset is not None:
+            nn.init.normal_(self.query_offset.weight, std=0.02)
 
     @property
     def n_items(self) -> int:
@@ -110,10 +114,12 @@ class PinRec(nn.Module):
         cache.time_B = time_B
         return self.backbone.forward_cached(x_BW, cache)
 
-    def query(self, hidden_NW: Tensor, action_N: Tensor, surface_N: Tensor) -> Tensor:
-        """Unit queries [N, D] for wanted outcomes: q = L2norm(O(h, e_action, e_surface))."""
+    def query(self, hidden_NW: Tensor, asked: Conditions) -> Tensor:
+        """Unit queries [N, D] for wanted outcomes: q = L2norm(O(h, e_action, e_surface, e_offset))."""
         if self.config.conditioning is Conditioning.OUTCOME:
-            hidden_NW = torch.cat([hidden_NW, self.query_action(action_N), self.query_surface(surface_N)], dim=-1)
+            told = [self.query_action(asked.action_N), self.query_surface(asked.surface_N)]
+            told += [] if self.query_offset is None else [self.query_offset(asked.offset_N)]
+            hidden_NW = torch.cat([hidden_NW, *told], dim=-1)
         return F.normalize(self.head(hidden_NW), dim=-1)
 
     def _tokens(self, batch: HistoryBatch, item_vectors_ID: Tensor | None) -> Tensor:

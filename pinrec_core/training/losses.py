@@ -1,6 +1,6 @@
 """Sampled softmax with correction for how the negatives were drawn (paper section 3).
 
-Suffixes: N targets, P shared pool of negatives, K ignored items of a target's own feed view.
+Suffixes: N targets, P shared pool of negatives, K ignored items of a target's own feed view, G groups of targets.
 """
 
 from __future__ import annotations
@@ -33,3 +33,15 @@ def sampled_softmax(positive_N: Tensor, pool_NP: Tensor, negatives: Negatives, v
     if view_NK is not None and view_NK.shape[1]:
         log_z_N = torch.cat([log_z_N[:, None], view_NK], dim=1).logsumexp(1)
     return log_z_N - positive_N
+
+
+def least_of_groups(loss_N: Tensor, weight_N: Tensor, group_N: Tensor) -> Tensor:
+    """Mean over groups (scalar) of the least loss of each, weighted by the mean weight of the group's targets.
+
+    The relaxation inside a feed view: one of the group's items must be found, whichever is nearest. Groups are numbered
+    from 0 without gaps; where each target is alone this is the weighted mean over targets.
+    """
+    none_G = loss_N.new_zeros(int(group_N.max()) + 1)
+    least_G = none_G.scatter_reduce(0, group_N, loss_N, "amin", include_self=False)
+    weight_G = none_G.scatter_reduce(0, group_N, weight_N.to(loss_N.dtype), "mean", include_self=False)
+    return (least_G * weight_G).mean()

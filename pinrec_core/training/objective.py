@@ -12,9 +12,10 @@ from torch import Tensor
 
 from pinrec_core.config import TrainConfig
 from pinrec_core.data.batch import TrainingBatch
+from pinrec_core.model.conditions import Conditions
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
-from pinrec_core.training.losses import sampled_softmax
+from pinrec_core.training.losses import least_of_groups, sampled_softmax
 from pinrec_core.training.negatives import draw_negatives, draws_of
 from pinrec_core.training.sketch import CountMinSketch
 
@@ -28,7 +29,7 @@ class Objective:
         self.retrievable = model.retrievable_I.nonzero().squeeze(1)
 
     def __call__(self, batch: TrainingBatch) -> Tensor:
-        """Mean weighted loss (scalar) of the batch's targets."""
+        """Weighted loss (scalar), the mean over the batch's targets or groups of targets."""
         targets, history = batch.targets, batch.history
         draws = draws_of(targets, batch.user_B)
         self.sketch.add(draws.item_C)
@@ -36,13 +37,14 @@ class Objective:
         groups = (history.item_BT, targets.item_N, negatives.item_P, targets.ignored_NK)
         vectors_UD, (item_BT, item_N, item_P, ignored_NK) = self._encode_once(groups)
         hidden = self.model.encode(dataclasses.replace(history, item_BT=item_BT), vectors_UD)
-        query_ND = self.model.query(hidden[targets.row_N, targets.column_N], targets.action_N, targets.surface_N)
+        query_ND = self.model.query(hidden[targets.row_N, targets.column_N],
+                                    Conditions(targets.action_N, targets.surface_N, targets.offset_N))
         scaled_ND = self.model.scale * query_ND
         loss_N = sampled_softmax(
             (scaled_ND * vectors_UD[item_N]).sum(1), scaled_ND @ vectors_UD[item_P].T, negatives,
             self._view_logits(scaled_ND, vectors_UD, ignored_NK, targets.ignored_NK),
             correct_positive=self.config.correct_positive)
-        return (loss_N * targets.weight_N).mean()
+        return least_of_groups(loss_N, targets.weight_N, targets.group_N)
 
     def _encode_once(self, groups: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
         """Vectors of the distinct items of all groups, and each group as rows of them (padding becomes row 0)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from pinrec_core.config import TrainConfig
 from pinrec_core.data.batch import HistoryBatch
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.requests import Requests, requests_in
+from pinrec_core.model.conditions import Conditions
 from pinrec_core.model.pinrec import PinRec
 
 RECALL_AT = 50
@@ -53,14 +56,16 @@ class Validation:
 
 
 def outcome_mixture(model: PinRec, vectors_ID: Tensor, history: HistoryBatch, surface: str) -> Tensor:
-    """p(item | history, surface) [R, I]: the outcomes' softmaxes, mixed by how often each outcome occurs."""
+    """p(item | history, surface) [R, I]: the outcomes' softmaxes, mixed by how often each occurs, offsets equally."""
     hidden_RTW = model.encode(history, vectors_ID)
     hidden_RW = hidden_RTW[torch.arange(len(history)), history.length_B]
     code = torch.full((len(history),), model.log.surface_names.index(surface))
     mixture = torch.zeros(len(history), len(vectors_ID))
-    for action, share in model.action_shares[surface].items():
+    offsets = model.config.offset_buckets
+    for (action, share), offset in product(model.action_shares[surface].items(), range(offsets)):
         if share > 0:
-            query_RD = model.query(hidden_RW, torch.full_like(code, model.log.action_names.index(action)), code)
-            logits = model.scale * (query_RD @ vectors_ID.T)
-            mixture += share * logits.masked_fill(~model.retrievable_I, float("-inf")).softmax(1)
+            asked = Conditions(torch.full_like(code, model.log.action_names.index(action)), code,
+                               torch.full_like(code, offset))
+            logits = model.scale * (model.query(hidden_RW, asked) @ vectors_ID.T)
+            mixture += share / offsets * logits.masked_fill(~model.retrievable_I, float("-inf")).softmax(1)
     return mixture

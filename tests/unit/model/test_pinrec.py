@@ -11,6 +11,7 @@ from pinrec_core.config import Conditioning, LogConfig, ModelConfig
 from pinrec_core.data.batch import History, collate
 from pinrec_core.errors import ConfigError, IntegrityError
 from pinrec_core.manifest import write_manifest
+from pinrec_core.model.conditions import Conditions
 from pinrec_core.model.features import _hash_rows
 from pinrec_core.model.io import load_model, save_model
 from pinrec_core.model.pinrec import PinRec
@@ -83,7 +84,7 @@ def test_generation_with_cache_equals_encoding_again():
 def test_an_empty_history_is_answered():
     model = make()
     hidden, _ = model.prefill(collate([history(0)]), room=1)
-    query = model.query(hidden, torch.tensor([0]), torch.tensor([0]))
+    query = model.query(hidden, Conditions(*torch.zeros(3, 1, dtype=torch.long)))
     assert query.norm().item() == pytest.approx(1.0, abs=1e-5)
 
 
@@ -91,7 +92,7 @@ def test_the_condition_changes_the_query_unless_unconditioned():
     hidden = torch.randn(1, 16)
     for conditioning, differs in ((Conditioning.OUTCOME, True), (Conditioning.NONE, False)):
         model = make(CONFIG.model_copy(update={"conditioning": conditioning}))
-        queries = [model.query(hidden, torch.tensor([a]), torch.tensor([s])) for a, s in ((0, 0), (1, 0), (0, 1))]
+        queries = [model.query(hidden, Conditions(*torch.tensor([[a], [s], [0]]))) for a, s in ((0, 0), (1, 0), (0, 1))]
         assert (not torch.allclose(queries[0], queries[1])) is differs
         assert (not torch.allclose(queries[0], queries[2])) is differs
 

@@ -9,6 +9,7 @@ import torch
 from pinrec_core.config import GenerationConfig
 from pinrec_core.data.batch import collate
 from pinrec_core.errors import ConfigError
+from pinrec_core.model.conditions import Conditions
 from pinrec_core.retrieval.generate import Question, draw_outcomes, generate
 
 SHARES = {"click": 0.5, "save": 0.3, "share": 0.2}
@@ -27,7 +28,7 @@ def without_cache(model, history, generation):
     queries = []
     for step in range(generation.steps):
         hidden_W = model.encode(batch, item_vectors)[0, length + step]
-        vector_OD = model.query(hidden_W.expand(3, -1), codes, torch.zeros(3, dtype=torch.long))
+        vector_OD = model.query(hidden_W.expand(3, -1), Conditions(codes, *torch.zeros(2, 3, dtype=torch.long)))
         queries.append(vector_OD)
         chosen = chosen_S[step]
         item_vectors = torch.cat([item_vectors, vector_OD[chosen : chosen + 1]])  # the fed-back vector poses as an item

@@ -17,7 +17,7 @@ def targets(row, item) -> Targets:
     n = len(row)
     return Targets(torch.tensor(row), torch.zeros(n, dtype=torch.long), torch.tensor(item),
                    torch.zeros(n, dtype=torch.long), torch.zeros(n, dtype=torch.long), torch.ones(n),
-                   torch.zeros(n, 0, dtype=torch.long))
+                   torch.zeros(n, 0, dtype=torch.long), torch.zeros(n, dtype=torch.long), torch.arange(n))
 
 
 def drawn(asked, user_B, retrievable, sketch, **config):
