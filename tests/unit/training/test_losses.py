@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pinrec_core.training.losses import sampled_softmax
+from pinrec_core.training.losses import least_of_groups, sampled_softmax
 from pinrec_core.training.negatives import Negatives
 
 LN2, LN4 = math.log(2), math.log(4)
@@ -54,3 +54,16 @@ def test_the_estimate_of_z_is_unbiased():
     full = logits.exp().sum().item()
     error = np.std(estimates) / math.sqrt(len(estimates))
     assert abs(np.mean(estimates) - full) < 4 * error
+
+
+def test_only_the_least_of_a_group_counts_and_takes_the_gradient():
+    loss = torch.tensor([3.0, 1.0, 2.0, 5.0], requires_grad=True)
+    total = least_of_groups(loss, torch.tensor([1.0, 1.0, 2.0, 4.0]), torch.tensor([0, 0, 1, 1]))
+    assert total.item() == pytest.approx((1 * 1 + 2 * 3) / 2)  # group weights 1 and 3, the mean of their targets'
+    total.backward()
+    assert loss.grad.tolist() == pytest.approx([0, 0.5, 1.5, 0])
+
+
+def test_targets_alone_are_a_weighted_mean():
+    loss, weight = torch.tensor([3.0, 1.0, 2.0]), torch.tensor([1.0, 0.5, 2.0])
+    assert least_of_groups(loss, weight, torch.arange(3)).item() == pytest.approx((3 + 0.5 + 4) / 3)
