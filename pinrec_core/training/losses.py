@@ -1,6 +1,7 @@
 """Sampled softmax with correction for how the negatives were drawn (paper section 3).
 
-Suffixes: N targets, P shared pool of negatives, K ignored items of a target's own feed view, G groups of targets.
+Suffixes: N targets, Q distinct queries that ask for them, P shared pool of negatives, K ignored items of a target's own
+feed view, G groups of targets.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from torch import Tensor
 from pinrec_core.training.negatives import Negatives
 
 
-def sampled_softmax(positive_N: Tensor, pool_NP: Tensor, negatives: Negatives, view_NK: Tensor | None = None, *,
-                    correct_positive: bool = False) -> Tensor:
+def sampled_softmax(positive_N: Tensor, pool_QP: Tensor, query_N: Tensor, negatives: Negatives,
+                    view_NK: Tensor | None = None, *, correct_positive: bool = False) -> Tensor:
     """Negative log-likelihood [N] of each target against the pool and its own view's ignored items.
 
     The full softmax needs Z = e^s+ + sum over all other items j of e^s_j. A pool in which j is expected E_j times gives
@@ -24,12 +25,13 @@ def sampled_softmax(positive_N: Tensor, pool_NP: Tensor, negatives: Negatives, v
     classic form, which lowers it too. Ignored items of the view are there with certainty and need no correction; -inf
     marks padding.
 
-    positive_N: logits of the targets. pool_NP: logits of the pool. view_NK: logits of shown and ignored items.
+    positive_N: logits of the targets. pool_QP: logits of the pool, once per query. query_N: each target's query.
+    view_NK: logits of shown and ignored items.
     """
     if correct_positive:
         positive_N = positive_N - negatives.log_expected_N
-    corrected_NP = (pool_NP - negatives.log_expected_P).masked_fill(negatives.banned_NP, float("-inf"))
-    log_z_N = torch.logaddexp(positive_N, corrected_NP.logsumexp(1))
+    corrected_QP = (pool_QP - negatives.log_expected_P).masked_fill(negatives.banned_QP, float("-inf"))
+    log_z_N = torch.logaddexp(positive_N, corrected_QP.logsumexp(1)[query_N])
     if view_NK is not None and view_NK.shape[1]:
         log_z_N = torch.cat([log_z_N[:, None], view_NK], dim=1).logsumexp(1)
     return log_z_N - positive_N

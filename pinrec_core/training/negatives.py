@@ -1,8 +1,8 @@
 """The negatives of a step and how often each was to be expected among them.
 
 Two pools serve every target of the batch: the distinct targets of the batch (popular items, hard) and uniform random
-items (the rest of the catalogue); either may be off. Suffixes: N targets, B batch rows, C draws (distinct pairs of user
-and item), P pool.
+items (the rest of the catalogue); either may be off. Suffixes: N targets, Q distinct queries that ask for them, B batch
+rows, C draws (distinct pairs of user and item), U distinct items of the pool, P pool.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Negatives(NamedTuple):
     item_P: Tensor
     log_expected_P: Tensor  # float32
     log_expected_N: Tensor  # the same for each target's own item, for the classic correction
-    banned_NP: Tensor  # bool: not a negative of this target (its own item, or another positive of its user)
+    banned_QP: Tensor  # bool: not a negative of this query (what it asks for, or another positive of its user)
 
 
 class Draws(NamedTuple):
@@ -50,9 +50,9 @@ def draws_of(targets: Targets, user_B: Tensor) -> Draws:
     return Draws(pair_C // span, pair_C % span, user_N)
 
 
-def draw_negatives(targets: Targets, draws: Draws, retrievable: Tensor, sketch: CountMinSketch,
+def draw_negatives(targets: Targets, query_N: Tensor, draws: Draws, retrievable: Tensor, sketch: CountMinSketch,
                    config: TrainConfig) -> Negatives:
-    """Draw the pools of one step.
+    """Draw the pools of one step; `query_N` numbers the query of each target.
 
     What a target meets of the in-batch pool comes from the m draws of other users. An item that is a share p of all
     draws is among them with probability 1 - (1 - p)^m; the distinct items are thinned to `in_batch_negatives` with
@@ -74,16 +74,16 @@ def draw_negatives(targets: Targets, draws: Draws, retrievable: Tensor, sketch: 
         expected = kept / len(distinct) * seen + len(random) / len(retrievable)
         return expected.clamp(min=NEVER).log().float()
 
-    banned_NP = targets.item_N[:, None] == item_P
-    banned_NP[:, :kept] |= _own_positives(draws, in_batch)
-    return Negatives(item_P, log_expected(item_P), log_expected(targets.item_N), banned_NP)
+    banned_QP = _hits(query_N, targets.item_N, item_P)
+    user_Q = query_N.new_zeros(len(banned_QP)).index_put((query_N,), draws.user_N)
+    banned_QP[:, :kept] |= _hits(draws.user_C, draws.item_C, in_batch)[user_Q]
+    return Negatives(item_P, log_expected(item_P), log_expected(targets.item_N), banned_QP)
 
 
-def _own_positives(draws: Draws, in_batch_P: Tensor) -> Tensor:
-    """bool [N, P]: is the in-batch item a positive of the target's own user, in any row of the batch?"""
-    sorted_P, order_P = in_batch_P.sort()
-    place_C = torch.searchsorted(sorted_P, draws.item_C)
-    found_C = (place_C < len(sorted_P)) & torch.isin(draws.item_C, in_batch_P)
-    owned_UP = torch.zeros(int(draws.user_C.max()) + 1, len(in_batch_P), dtype=torch.bool)
-    owned_UP[draws.user_C[found_C], order_P[place_C[found_C]]] = True
-    return owned_UP[draws.user_N]
+def _hits(owner_N: Tensor, item_N: Tensor, item_P: Tensor) -> Tensor:
+    """bool [owners, P]: does one of the owner's items stand at this place of the pool?"""
+    item_U, place_P = item_P.unique(return_inverse=True)
+    found_N = torch.isin(item_N, item_U)
+    hit = torch.zeros(int(owner_N.max()) + 1, len(item_U), dtype=torch.bool)
+    hit[owner_N[found_N], torch.searchsorted(item_U, item_N[found_N])] = True
+    return hit[:, place_P]

@@ -22,7 +22,8 @@ def targets(row, item) -> Targets:
 
 def drawn(asked, user_B, retrievable, sketch, **config):
     """Negatives of a batch."""
-    return draw_negatives(asked, draws_of(asked, user_B), retrievable, sketch, PretrainConfig(**config))
+    own_N = torch.arange(len(asked.item_N))  # each target has a query of its own
+    return draw_negatives(asked, own_N, draws_of(asked, user_B), retrievable, sketch, PretrainConfig(**config))
 
 
 def sketch_of(items) -> CountMinSketch:
@@ -38,14 +39,22 @@ def test_own_item_and_other_positives_of_the_user_are_no_negatives():
                   random_negatives=1)
     in_batch = found.item_P[:4].tolist()
     allowed = [[item for item, banned in zip(in_batch, row[:4].tolist(), strict=True) if not banned]
-               for row in found.banned_NP]
+               for row in found.banned_QP]
     assert allowed[0] == allowed[1] == allowed[3] == [7]
     assert sorted(allowed[2]) == [5, 6, 8]
 
 
+def test_what_a_query_asks_for_besides_is_no_negative_of_it():
+    asked, user_B = targets([0, 0, 1], [3, 4, 5]), torch.tensor([0, 1])
+    found = draw_negatives(asked, torch.tensor([1, 1, 0]), draws_of(asked, user_B), torch.tensor([3, 4, 5, 6]),
+                           sketch_of([3, 4, 5]), PretrainConfig(in_batch_negatives=0, random_negatives=50))
+    allowed = [sorted(set(found.item_P[~row].tolist())) for row in found.banned_QP]
+    assert allowed == [[3, 4, 6], [5, 6]]
+
+
 def test_a_random_draw_of_the_positive_is_banned():
     found = drawn(targets([0], [3]), torch.tensor([0]), torch.tensor([3]), sketch_of([3]), random_negatives=5)
-    assert found.banned_NP.all()
+    assert found.banned_QP.all()
 
 
 def test_expected_counts_by_hand():
@@ -85,7 +94,7 @@ def test_random_only_and_in_batch_only():
 def test_a_batch_of_one_user_without_random_negatives_has_no_negatives(correct_positive):
     found = drawn(targets([0, 0], [1, 2]), torch.tensor([0]), torch.arange(10), sketch_of([1, 2]), random_negatives=0)
     logits = torch.zeros(2, 2, requires_grad=True)
-    loss = sampled_softmax(torch.zeros(2), logits, found, correct_positive=correct_positive)
+    loss = sampled_softmax(torch.zeros(2), logits, torch.arange(2), found, correct_positive=correct_positive)
     loss.sum().backward()
     assert loss.tolist() == [0, 0] and torch.isfinite(logits.grad).all()
 
@@ -112,7 +121,7 @@ def estimates_of_z(logits, positive: int, repeats: int = 1500, **config) -> tupl
         items = [positive, *generator.choice(N_ITEMS, size=N_USERS - 1, p=POPULARITY.numpy()).tolist()]
         pool = drawn(targets(list(range(N_USERS)), items), torch.arange(N_USERS), torch.arange(N_ITEMS), sketch,
                      **config)
-        loss = sampled_softmax(logits[items], logits[pool.item_P].expand(N_USERS, -1), pool)[0]
+        loss = sampled_softmax(logits[items], logits[pool.item_P].expand(N_USERS, -1), torch.arange(N_USERS), pool)[0]
         found.append(torch.exp(loss + logits[positive]).item())
     return float(np.mean(found)), float(np.std(found) / math.sqrt(repeats))
 

@@ -13,7 +13,7 @@ from pinrec_core.data.windows import engagement_windows
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
 from pinrec_core.training.loop import Fit
-from pinrec_core.training.objective import Objective
+from pinrec_core.training.objective import Objective, distinct_queries
 from pinrec_core.training.pretrain import action_shares
 from pinrec_core.training.validation import Validation
 
@@ -46,6 +46,18 @@ def test_the_relaxed_loss_is_the_mean_of_each_groups_least(dataset):
     assert len(least) < count
     assert loss_of(dataset, batch) == pytest.approx(np.mean(least), rel=1e-5)
     assert loss_of(dataset, batch._replace(targets=alone)) == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_a_query_is_made_once_for_all_targets_that_ask_alike(dataset):
+    batch = next(engagement_windows(dataset, 8, 0.0, Ahead(3, True, OFFSETS_S)).batches(9, np.random.default_rng(0)))
+    queries = distinct_queries(batch.targets)
+    told = batch.targets
+    keys = list(zip(*(t.tolist() for t in (told.row_N, told.column_N, told.action_N, told.surface_N, told.offset_N)),
+                    strict=True))
+    made = list(zip(queries.row_Q.tolist(), queries.column_Q.tolist(), *(a.tolist() for a in queries.asked),
+                    strict=True))
+    assert len(made) == len(set(keys)) < len(keys)
+    assert [made[place] for place in queries.place_N.tolist()] == keys
 
 
 def test_each_target_is_asked_for_under_its_own_offset(dataset):
