@@ -6,7 +6,7 @@ The answer to a request depends on the request alone: which outcome is fed back 
 own content and the configured seed, never from a generator shared with whatever else is in the batch.
 
 Legend: B requests, T history tokens, O outcomes, F time offsets asked for, S steps, Q = S * O * F queries (step-major,
-then outcome, then offset), D item dimension, W width.
+then outcome, then offset), D item dimension.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pinrec_core.data.batch import HistoryBatch
 from pinrec_core.errors import ConfigError
 from pinrec_core.model.conditions import Conditions
 from pinrec_core.model.pinrec import MAX_GENERATED, PinRec
+from pinrec_core.model.states import States
 
 
 class Question(NamedTuple):
@@ -70,15 +71,14 @@ def generate(model: PinRec, batch: HistoryBatch, question: Question, generation:
     offsets, offset_shares = asked_offsets(model.config, generation)
     chosen_BS = draw_outcomes(batch, question.time_B, shares, generation)
     surface_B = torch.full((len(batch),), surface_code)
-    hidden_BW, cache = model.prefill(batch, item_vectors_ID, room=generation.steps - 1)
+    states = model.encode(batch, item_vectors_ID, room=generation.steps - 1)
     rows, vectors = torch.arange(len(batch)), []
     for step in range(generation.steps):
-        vector_BOFD = _ask(model, hidden_BW, outcomes, offsets, surface_code)
+        vector_BOFD = _ask(model, states, outcomes, offsets, surface_code)
         vectors.append(vector_BOFD.flatten(1, 2))
         if step + 1 < generation.steps:
             chosen_B = chosen_BS[:, step]
-            hidden_BW = model.extend(vector_BOFD[rows, chosen_B, 0], outcomes[chosen_B], surface_B, question.time_B,
-                                     cache)
+            model.extend(states, vector_BOFD[rows, chosen_B, 0], outcomes[chosen_B], surface_B, question.time_B)
     step_Q, o_Q, f_Q = (axis.ravel() for axis in np.indices((generation.steps, len(shares), len(offsets))))
     return Queries(
         vector_BQD=torch.cat(vectors, dim=1).float().numpy(), outcome_Q=outcomes.numpy()[o_Q],
@@ -113,12 +113,13 @@ def draw_outcomes(batch: HistoryBatch, time_B: Tensor, shares: list[float], gene
     return torch.from_numpy(np.minimum(np.searchsorted(edges, uniform_BS, side="right"), len(shares) - 1))
 
 
-def _ask(model: PinRec, hidden_BW: Tensor, outcomes: Tensor, offsets: Tensor, surface_code: int) -> Tensor:
-    """One query vector per request, outcome and offset, [B, O, F, D]."""
-    shape = len(hidden_BW), len(outcomes), len(offsets)
+def _ask(model: PinRec, states: States, outcomes: Tensor, offsets: Tensor, surface_code: int) -> Tensor:
+    """One query vector per request, outcome and offset, asked of the newest token, [B, O, F, D]."""
+    shape = len(states.last_B), len(outcomes), len(offsets)
+    row_N = torch.arange(shape[0]).repeat_interleave(shape[1] * shape[2])
     action_N = outcomes.repeat_interleave(shape[2]).repeat(shape[0])
-    asked = Conditions(action_N, torch.full_like(action_N, surface_code), offsets.repeat(shape[0] * shape[1]))
-    return model.query(hidden_BW.repeat_interleave(shape[1] * shape[2], dim=0), asked).view(*shape, -1)
+    conditions = Conditions(action_N, torch.full_like(action_N, surface_code), offsets.repeat(shape[0] * shape[1]))
+    return model.query(states, row_N, states.last_B[row_N], conditions).view(*shape, -1)
 
 
 def _surface_code(model: PinRec, surface: str) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pinrec_core.config import TrainConfig
 from pinrec_core.data.batch import Targets, TrainingBatch
+from pinrec_core.errors import ConfigError
 from pinrec_core.model.conditions import Conditions
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
@@ -47,12 +48,16 @@ class Objective:
     """Sampled softmax over a batch; keeps the sketch of how often each item has been a target."""
 
     def __init__(self, model: PinRec, config: TrainConfig):
+        if config.action_loss and not model.config.action_mask:
+            raise ConfigError(f"action_loss {config.action_loss} predicts masked actions, but model.action_mask is 0; "
+                              "raise action_mask or set action_loss to 0")
         self.model, self.config = model, config
         self.sketch = CountMinSketch(config.sketch_width, config.sketch_depth, config.seed)
-        self.retrievable = model.retrievable_I.nonzero().squeeze(1)
+        # Items that are never a positive would teach that an item without an id is a bad one: zero-shot would be lost.
+        self.retrievable = (model.retrievable_I & model.trained_I).nonzero().squeeze(1)
 
     def __call__(self, batch: TrainingBatch) -> Tensor:
-        """Weighted loss (scalar), the mean over the batch's targets or groups of targets."""
+        """Weighted loss (scalar): the mean over the batch's targets or groups, and the action loss if there is one."""
         targets, history = batch.targets, batch.history
         draws = draws_of(targets, batch.user_B)
         self.sketch.add(draws.item_C)
@@ -60,14 +65,17 @@ class Objective:
         negatives = draw_negatives(targets, queries.place_N, draws, self.retrievable, self.sketch, self.config)
         groups = (history.item_BT, targets.item_N, negatives.item_P, targets.ignored_NK)
         vectors_UD, (item_BT, item_N, item_P, ignored_NK) = self._encode_once(groups)
-        hidden = self.model.encode(dataclasses.replace(history, item_BT=item_BT), vectors_UD)
-        scaled_QD = self.model.scale * self.model.query(hidden[queries.row_Q, queries.column_Q], queries.asked)
+        states = self.model.encode(dataclasses.replace(history, item_BT=item_BT), vectors_UD)
+        scaled_QD = self.model.scale * self.model.query(states, queries.row_Q, queries.column_Q, queries.asked)
         scaled_ND = scaled_QD[queries.place_N]
         loss_N = sampled_softmax(
             (scaled_ND * vectors_UD[item_N]).sum(1), scaled_QD @ vectors_UD[item_P].T, queries.place_N, negatives,
             self._view_logits(scaled_ND, vectors_UD, ignored_NK, targets.ignored_NK),
             correct_positive=self.config.correct_positive)
-        return least_of_groups(loss_N, targets.weight_N, targets.group_N)
+        loss = least_of_groups(loss_N, targets.weight_N, targets.group_N)
+        if self.config.action_loss:
+            loss = loss + self.config.action_loss * self.model.action_loss(states, history.actions_BT)
+        return loss
 
     def _encode_once(self, groups: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
         """Vectors of the distinct items of all groups, and each group as rows of them (padding becomes row 0)."""

@@ -57,15 +57,14 @@ class Validation:
 
 def outcome_mixture(model: PinRec, vectors_ID: Tensor, history: HistoryBatch, surface: str) -> Tensor:
     """p(item | history, surface) [R, I]: the outcomes' softmaxes, mixed by how often each occurs, offsets equally."""
-    hidden_RTW = model.encode(history, vectors_ID)
-    hidden_RW = hidden_RTW[torch.arange(len(history)), history.length_B]
-    code = torch.full((len(history),), model.log.surface_names.index(surface))
+    states, row_R = model.encode(history, vectors_ID), torch.arange(len(history))
+    code_R = torch.full_like(row_R, model.log.surface_names.index(surface))
     mixture = torch.zeros(len(history), len(vectors_ID))
     offsets = model.config.offset_buckets
     for (action, share), offset in product(model.action_shares[surface].items(), range(offsets)):
         if share > 0:
-            asked = Conditions(torch.full_like(code, model.log.action_names.index(action)), code,
-                               torch.full_like(code, offset))
-            logits = model.scale * (model.query(hidden_RW, asked) @ vectors_ID.T)
+            action_R = torch.full_like(row_R, model.log.action_names.index(action))
+            conditions = Conditions(action_R, code_R, torch.full_like(row_R, offset))
+            logits = model.scale * (model.query(states, row_R, states.last_B, conditions) @ vectors_ID.T)
             mixture += share / offsets * logits.masked_fill(~model.retrievable_I, float("-inf")).softmax(1)
     return mixture

@@ -40,7 +40,6 @@ def test_defaults_fill_every_section(tmp_path):
     ("[evaluation]\nks = [10, 50, 1000]", "generation.candidates is only 100"),
     ("[pretrain]\nrandom_negatives = 0\nin_batch_negatives = 0", "both 0"),
     ("[model]\noffsets_s = [60, 30]", "ascending"),
-    ("[model]\noffsets_s = [30]\nconditioning = 'none'", "need a conditioning"),
     ("[generation]\noffset_shares = [0.5, 0.2]", "sum to 0.7"),
     ("[generation]\noffset_shares = [0.5, 0.5]", "give 1 time offsets"),
     ("[finetune]\nfuture_targets = 2", "unknown key"),

@@ -28,8 +28,9 @@ def without_cache(model, history, generation, offsets=(0,)):
     length, item_vectors = len(history.item_T), model.all_item_vectors()
     queries = []
     for step in range(generation.steps):
-        hidden_W = model.encode(batch, item_vectors)[0, length + step]
-        vector_QD = model.query(hidden_W.expand(len(codes), -1), Conditions(codes, torch.zeros_like(codes), asked))
+        zeros = torch.zeros_like(codes)
+        states = model.encode(batch, item_vectors)
+        vector_QD = model.query(states, zeros, zeros + length + step, Conditions(codes, zeros, asked))
         queries.append(vector_QD)
         chosen = chosen_S[step]
         fed_1D = vector_QD[chosen * per_outcome][None]  # the soonest vector of the outcome poses as an item
