@@ -187,6 +187,8 @@ class ModelConfig(Section):
     conditioning: Conditioning = Conditioning.OUTCOME
     offsets_s: tuple[float, ...] = ()  # upper bounds (seconds) of time-offset buckets, one more bucket is open-ended;
     #                                    bucket 0 is "now"; () = no offsets, queries ask for the plain next item
+    transitions: bool = False  # counted item-to-item transitions join the score, weighted by what validation finds best
+    transition_half_life_days: float = Field(default=0.0, ge=0)  # a transition this old counts half; 0 = all the same
     initial_temperature: float = Field(default=0.07, gt=0)  # tau; logits = cosine / tau, tau is learned
     min_temperature: float = Field(default=0.01, gt=0)  # lower clamp of tau
 

@@ -22,6 +22,7 @@ from pinrec_core.model.features import ItemFeatures
 from pinrec_core.model.item_encoder import ItemEncoder
 from pinrec_core.model.states import States
 from pinrec_core.model.time_features import TimeFeatures
+from pinrec_core.model.transitions import Transitions
 
 MAX_GENERATED = 32  # positions kept for a start token, a context token and generated tokens
 
@@ -33,6 +34,8 @@ class PinRec(nn.Module):
                  action_shares: dict[str, dict[str, float]]):
         super().__init__()
         self.config, self.log, self.items, self.action_shares = config, log, items, action_shares
+        self.transitions: Transitions | None = None  # counted by pretrain, if the configuration wants them
+        self.transition_weight = 0.0  # chosen on validation
         features = ItemFeatures(items, log, config)
         self.item_encoder = ItemEncoder(features, len(log.item_types), config)
         self.time_features = TimeFeatures(config)
