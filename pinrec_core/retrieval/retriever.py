@@ -37,7 +37,7 @@ class Candidates:
     """Ranked candidates, best first, and the query that claimed each."""
 
     item_RN: np.ndarray  # int64 dense item index; NO_ITEM only if an approximate index could not fill the list
-    score_RN: np.ndarray  # float32 inner product with the query that claimed it, -inf at NO_ITEM
+    score_RN: np.ndarray  # float32 score of the index for the query that claimed it, -inf at NO_ITEM
     outcome_RN: np.ndarray  # int64 action bit number that query asked for, -1 at NO_ITEM
     offset_RN: np.ndarray  # int64 time-offset bucket it asked for, 0 = "now", -1 at NO_ITEM
     step_RN: np.ndarray  # int64 generation step of that query, -1 at NO_ITEM
