@@ -216,6 +216,7 @@ class TrainConfig(Section):
     warmup_share: Share = 0.05  # of all steps, linear; cosine to zero after
     grad_clip: float = Field(default=1.0, gt=0)  # gradient norm
     random_negatives: Positive = 1024  # uniform items per step, shared by its targets
+    cold_negatives: bool = True  # random negatives include items no train user engaged with; false favours zero-shot
     in_batch_negatives: Positive = 1024  # at most this many distinct targets of the batch serve as negatives
     correct_positive: bool = False  # also subtract log q from the positive's logit (classic) or leave it (2507.09331)
     sketch_width: Positive = 65536  # count-min sketch columns; several times the catalogue

@@ -30,8 +30,9 @@ class Objective:
                               "raise action_mask or set action_loss to 0")
         self.model, self.config = model, config
         self.sketch = CountMinSketch(config.sketch_width, config.sketch_depth, config.seed)
-        # Items that are never a positive would teach that an item without an id is a bad one: zero-shot would be lost.
-        self.retrievable = (model.retrievable_I & model.trained_I).nonzero().squeeze(1)
+        # Cold items have no id and are never a positive: as negatives they teach that having no id is bad.
+        drawn_I = model.retrievable_I if config.cold_negatives else model.retrievable_I & model.trained_I
+        self.retrievable = drawn_I.nonzero().squeeze(1)
 
     def __call__(self, batch: TrainingBatch) -> Tensor:
         """Mean weighted loss (scalar) of the batch's targets, and of the masked actions if they are to be predicted."""

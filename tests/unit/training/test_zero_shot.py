@@ -48,14 +48,14 @@ def world(build_dataset) -> Dataset:
     return dataclasses.replace(build_dataset(views, splits), items=item_table())
 
 
-def trained(world: Dataset, path, **switches) -> PinRec:
+def trained(world: Dataset, path, train: PretrainConfig = CONFIG, **switches) -> PinRec:
     """A small model trained on the world."""
     torch.manual_seed(0)
     config = ModelConfig(width=32, layers=2, heads=2, item_dim=16, max_length=8, id_buckets=512, id_dim=16, dropout=0.1,
                          **switches)
     model = PinRec(config, world.log, world.items, action_shares(world))
-    Fit("pretrain", model, engagement_windows(world, config.max_length, 0.0), Validation(world, ("home",), CONFIG),
-        CONFIG, path / "metrics.jsonl").run()
+    Fit("pretrain", model, engagement_windows(world, config.max_length, 0.0), Validation(world, ("home",), train),
+        train, path / "metrics.jsonl").run()
     return model
 
 
@@ -85,3 +85,11 @@ def test_items_held_out_from_training_are_found_by_their_content(world, tmp_path
 def test_without_content_they_are_not_found(world, tmp_path):
     among_cold, among_all = cold_recall(world, trained(world, tmp_path, use_content=False))
     assert among_cold == pytest.approx(1 / CLUSTERS, abs=0.01) and among_all < 20 / len(COLD_I)
+
+
+def test_cold_negatives_teach_that_cold_items_are_bad_ones(world, tmp_path):
+    recalls = {}
+    for cold_negatives in (True, False):
+        train = CONFIG.model_copy(update={"random_negatives": 512, "cold_negatives": cold_negatives})
+        recalls[cold_negatives] = cold_recall(world, trained(world, tmp_path, train))[1]
+    assert recalls[False] > recalls[True] + 0.1
