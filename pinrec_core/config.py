@@ -216,7 +216,7 @@ class TrainConfig(Section):
     warmup_share: Share = 0.05  # of all steps, linear; cosine to zero after
     grad_clip: float = Field(default=1.0, gt=0)  # gradient norm
     random_negatives: Positive = 1024  # uniform items per step, shared by its targets
-    cold_negatives: bool = True  # random negatives include items no train user engaged with; false favours zero-shot
+    cold_negatives: bool = True  # random negatives include items no train user engaged with; false may favour them
     in_batch_negatives: Positive = 1024  # at most this many distinct targets of the batch serve as negatives
     correct_positive: bool = False  # also subtract log q from the positive's logit (classic) or leave it (2507.09331)
     sketch_width: Positive = 65536  # count-min sketch columns; several times the catalogue
@@ -267,7 +267,8 @@ class EvaluationConfig(Section):
 
     ks: tuple[Positive, ...] = (10, 50, 100)  # cut-offs of recall, hit rate and unordered recall
     max_users: int = Field(default=0, ge=0)  # at most this many users per surface, seeded sample; 0 = all
-    recent_days: Positive = 2  # window of the recent own-surface popularity baseline
+    recent_days: Positive = 2  # half-life of an engagement in the recent own-surface popularity baseline
+    cooccurrence_half_life_days: float = Field(default=0.0, ge=0)  # the same of the co-occurrence baselines; 0 = none
     bootstrap_samples: Positive = 1000  # resamples of users behind each interval
     confidence: float = Field(default=0.95, gt=0, lt=1)  # level of the intervals
     seed: int = 0

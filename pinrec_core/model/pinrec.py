@@ -102,8 +102,7 @@ class PinRec(nn.Module):
 
     def extend(self, states: States, vector_BD: Tensor, action_B: Tensor, surface_B: Tensor, time_B: Tensor) -> None:
         """Append one generated token per row to `states`; its vector stands for the item."""
-        times = self.time_features(time_B, states.last.time_BL)
-        x_BW = self.token(torch.cat([vector_BD, times], dim=-1)) + self.surface(surface_B) + self.action(action_B)
+        x_BW = self._token(vector_BD, time_B, states.last.time_BL) + self.surface(surface_B) + self.action(action_B)
         place = states.append(time_B)
         self.backbone.extend(x_BW + self.position(place.position_BL[:, 0]), place, states)
 
@@ -138,13 +137,20 @@ class PinRec(nn.Module):
         else:
             vectors_BTD = item_vectors_ID[item_BT]
         previous_BT = F.pad(batch.time_BT, (1, 0))[:, :-1]
-        times = self.time_features(batch.time_BT, previous_BT)
-        x_BTW = self.token(torch.cat([vectors_BTD, times], dim=-1)) + self.surface(batch.surface_BT)
+        x_BTW = self._token(vectors_BTD, batch.time_BT, previous_BT) + self.surface(batch.surface_BT)
         masked_BT = torch.zeros(item_BT.shape, dtype=torch.bool)
         if self.training:
             masked_BT = torch.rand(item_BT.shape) < self.config.action_mask
         taken_BTK = self._bits(batch.actions_BT.masked_fill(masked_BT, 0))
         return x_BTW + taken_BTK @ self.action.weight, masked_BT
+
+    def _token(self, vector: Tensor, time: Tensor, previous: Tensor) -> Tensor:
+        """What is common to read and generated tokens [..., W]: item and time, joined at one scale.
+
+        A unit vector of D dimensions has coordinates of 1 / sqrt(D), time features are of order 1 and would drown it.
+        """
+        scaled = vector * self.config.item_dim**0.5
+        return self.token(torch.cat([scaled, self.time_features(time, previous)], dim=-1))
 
     def _bits(self, actions: Tensor) -> Tensor:
         """Action bits apart, float [..., K]."""

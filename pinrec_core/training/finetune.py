@@ -39,7 +39,8 @@ def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune:
     views = feed_views(data, surface, model.config.max_length, finetune)
     logger.info("finetune %s: %d rows, %d targets", surface, len(views), len(views.row_G))
     with staged_directory(output) as aside:
-        fit = Fit(f"finetune {surface}", model, views, Validation(data, (surface,), finetune), finetune,
+        validation = Validation.before_the_window(data, (surface,), finetune)
+        fit = Fit(f"finetune {surface}", model, views, validation, finetune,
                   aside / "metrics.jsonl")
         fit.run()
         parents = {"dataset": data.manifest.fingerprint, "base": read_manifest(base, "model", verify=False).fingerprint}

@@ -30,17 +30,24 @@ def pretrain(dataset: Path, output: Path, *, model: ModelConfig, pretrain: Pretr
     Raises DataError without training targets, TrainingError when the loss stays non-finite.
     """
     data = Dataset.open(dataset)
+    validation = Validation.before_the_window(data, data.log.surfaces, pretrain)
+    with staged_directory(output) as aside:
+        fit = fit_base(data, validation, model, pretrain, aside / "metrics.jsonl")
+        return seal_model(fit, aside, fingerprint_of(model, pretrain), {"dataset": data.manifest.fingerprint},
+                          {"stage": "base"})
+
+
+def fit_base(data: Dataset, validation: Validation, model: ModelConfig, pretrain: PretrainConfig,
+             metrics: Path) -> Fit:
+    """A new model trained on the dataset's engagement windows, and the run that trained it."""
     torch.manual_seed(pretrain.seed)
     net = PinRec(model, data.log, data.items, action_shares(data))
     windows = engagement_windows(data, model.max_length, pretrain.recency_half_life_days)
     logger.info("pretrain: %d windows, %d targets, %d parameters", len(windows), len(windows.row_G),
                 sum(p.numel() for p in net.parameters()))
-    with staged_directory(output) as aside:
-        fit = Fit("pretrain", net, windows, Validation(data, data.log.surfaces, pretrain), pretrain,
-                  aside / "metrics.jsonl")
-        fit.run()
-        return seal_model(fit, aside, fingerprint_of(model, pretrain), {"dataset": data.manifest.fingerprint},
-                          {"stage": "base"})
+    fit = Fit("pretrain", net, windows, validation, pretrain, metrics)
+    fit.run()
+    return fit
 
 
 def seal_model(fit: Fit, directory: Path, config_fingerprint: str, parents: dict[str, str],

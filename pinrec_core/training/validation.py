@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from pinrec_core.config import TrainConfig
-from pinrec_core.data.batch import HistoryBatch
+from pinrec_core.data.batch import HistoryBatch, collate
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.requests import Requests, requests_in
 from pinrec_core.model.conditions import Conditions
@@ -18,17 +20,20 @@ REQUESTS_AT_ONCE = 512
 
 
 class Validation:
-    """Requests of the validation users in the window before the evaluation window, one set per surface."""
+    """Requests with known answers, asked of the model after every epoch."""
 
-    def __init__(self, dataset: Dataset, surfaces: tuple[str, ...], config: TrainConfig):
-        users = dataset.users_in("validation")
-        generator = np.random.default_rng(config.seed)
-        self.dataset, self.requests = dataset, []
+    def __init__(self, dataset: Dataset, requests: Sequence[Requests]):
+        self.dataset, self.requests = dataset, [part for part in requests if len(part)]
+
+    @classmethod
+    def before_the_window(cls, dataset: Dataset, surfaces: Sequence[str], config: TrainConfig) -> Validation:
+        """The validation users' requests in the window before the evaluation window, one set per surface."""
+        users, generator, found = dataset.users_in("validation"), np.random.default_rng(config.seed), []
         for surface in surfaces:
             requests = requests_in(dataset, surface, dataset.validation_start_ms, dataset.train_end_ms, users)
             kept = generator.permutation(len(requests))[:config.validation_users]
-            if len(kept):
-                self.requests.append(requests.take(np.sort(kept)))
+            found.append(requests.take(np.sort(kept)))
+        return cls(dataset, found)
 
     def __len__(self) -> int:
         return sum(len(requests) for requests in self.requests)
@@ -44,7 +49,7 @@ class Validation:
         out = []
         for first in range(0, len(requests), REQUESTS_AT_ONCE):
             part = requests.take(np.arange(first, min(first + REQUESTS_AT_ONCE, len(requests))))
-            history = part.histories(self.dataset, model.config.max_length)
+            history = collate(part.histories(self.dataset, model.config.max_length))
             top_RK = outcome_mixture(model, vectors_ID, history, part.surface).topk(
                 min(RECALL_AT, len(vectors_ID)), dim=1).indices.numpy()
             for r, top_K in enumerate(top_RK):
