@@ -30,7 +30,7 @@ class Objective:
                               "raise action_mask or set action_loss to 0")
         self.model, self.config = model, config
         self.sketch = CountMinSketch(config.sketch_width, config.sketch_depth, config.seed)
-        # Cold items have no id and are never a positive: as negatives they teach that having no id is bad.
+        # Cold items are never a positive: as negatives they may teach that an item without an id is a bad one.
         drawn_I = model.retrievable_I if config.cold_negatives else model.retrievable_I & model.trained_I
         self.retrievable = drawn_I.nonzero().squeeze(1)
 
