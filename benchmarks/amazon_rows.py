@@ -96,7 +96,7 @@ def _retrieved(retriever, full: Dataset, requests: Requests, n: int) -> np.ndarr
     return retriever.retrieve(histories, requests.surface, requests.time_R, n=n).item_RN
 
 
-BCE, SOFTMAX = SasrecConfig(loss="bce"), SasrecConfig(loss="softmax")
+BCE, SOFTMAX = SasrecConfig(loss="bce"), SasrecConfig(loss="softmax", negatives=2048)
 ROWS: dict[str, Train] = {
     "popularity": popularity, "cooccurrence": cooccurrence,
     "sasrec_bce": sasrec(BCE), "sasrec_softmax": sasrec(SOFTMAX),
