@@ -25,7 +25,8 @@ from pinrec_core.logs.importers.amazon import ACTION, ITEM_TYPE, SURFACE, import
 from pinrec_core.retrieval.merge import first_distinct
 from pinrec_core.schemas import NO_ITEM, SPLITS
 
-LOG = LogConfig(surfaces=(SURFACE,), positive_actions=(ACTION,), item_types=(ITEM_TYPE,), retrievable_types=(ITEM_TYPE,))
+LOG = LogConfig(surfaces=(SURFACE,), positive_actions=(ACTION,), item_types=(ITEM_TYPE,),
+                retrievable_types=(ITEM_TYPE,))
 
 
 @dataclass(frozen=True)

@@ -147,10 +147,19 @@ class ValidateConfig(Section):
 
 
 class Conditioning(StrEnum):
-    """What the output head is told beside the hidden state."""
+    """Where the wanted outcome (action and surface) enters the model."""
 
     NONE = "none"
-    OUTCOME = "outcome"  # action and surface embeddings
+    OUTCOME = "outcome"  # at the head, beside the hidden state
+    BACKBONE = "backbone"  # at the head and in the last block, whose layer norms it sets; that block runs per query
+
+
+class AttentionBias(StrEnum):
+    """What attention knows of the distance between two tokens, beside their position embeddings."""
+
+    NONE = "none"
+    POSITION = "position"  # a learned logit per head and bucket of the distance in positions
+    POSITION_TIME = "position_time"  # and one per bucket of the gap in time
 
 
 class ModelConfig(Section):
@@ -161,7 +170,11 @@ class ModelConfig(Section):
     heads: Positive = 2  # attention heads; must divide width
     item_dim: Positive = 64  # dimension of item vectors and queries
     max_length: Positive = 64  # most recent tokens the model sees
-    dropout: Share = 0.1  # on embeddings, attention and residuals
+    dropout: Share = 0.1  # on attention and residuals
+    embedding_dropout: Share | None = None  # on token inputs; left out = the same as dropout
+    absolute_time: bool = True  # tokens know their time of the day, week, season and year
+    relative_time: bool = True  # tokens know the gap to the token before them
+    attention_bias: AttentionBias = AttentionBias.NONE
     use_content: bool = True  # frozen content vectors and attribute bags feed the item encoder
     use_ids: bool = True  # multi-hash id tables feed the item encoder
     id_hashes: Positive = 2  # hash functions, one table each
@@ -172,6 +185,8 @@ class ModelConfig(Section):
     attribute_dim: Positive = 32  # width of the mean attribute embedding
     action_mask: Share = 0.2  # probability that a past token's action is hidden while training
     conditioning: Conditioning = Conditioning.OUTCOME
+    offsets_s: tuple[float, ...] = ()  # upper bounds (seconds) of time-offset buckets, one more bucket is open-ended;
+    #                                    bucket 0 is "now"; () = no offsets, queries ask for the plain next item
     initial_temperature: float = Field(default=0.07, gt=0)  # tau; logits = cosine / tau, tau is learned
     min_temperature: float = Field(default=0.01, gt=0)  # lower clamp of tau
 
@@ -183,6 +198,11 @@ class ModelConfig(Section):
             raise ValueError(f"id_hashes {self.id_hashes} does not divide id_dim {self.id_dim}")
         if not (self.use_content or self.use_ids):
             raise ValueError("use_content and use_ids are both false; an item would have no features")
+        if self.conditioning is Conditioning.BACKBONE and self.layers < 2:
+            raise ValueError(f"conditioning 'backbone' makes the last block a conditioned one and needs layers >= 2, "
+                             f"not {self.layers}; add a layer or use conditioning 'outcome'")
+        if any(bound <= 0 for bound in self.offsets_s) or list(self.offsets_s) != sorted(set(self.offsets_s)):
+            raise ValueError(f"offsets_s {list(self.offsets_s)} must be bounds above 0 in ascending order")
         return self
 
 
@@ -201,6 +221,7 @@ class TrainConfig(Section):
     sketch_width: Positive = 65536  # count-min sketch columns; several times the catalogue
     sketch_depth: Positive = 2  # count-min sketch rows
     recency_half_life_days: float = Field(default=0.0, ge=0)  # a target this old weighs half; 0 = all weigh the same
+    action_loss: float = Field(default=0.0, ge=0)  # weight of predicting past actions that action_mask hid; 0 = off
     patience: Positive = 3  # validations without improvement before stopping
     validation_users: Positive = 1000  # at most this many users are validated on
     max_bad_steps: int = Field(default=10, ge=0)  # steps with a non-finite loss or gradient before the run ends

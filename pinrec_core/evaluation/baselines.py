@@ -17,12 +17,10 @@ import numpy as np
 from pinrec_core.config import EvaluationConfig
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.evaluation.cohort import Cohort
-from pinrec_core.evaluation.cooccurrence import count_followers
+from pinrec_core.model.transitions import DECAY, LATEST, count_transitions
 from pinrec_core.retrieval.merge import first_distinct
 from pinrec_core.schemas import NO_ITEM
 
-LATEST = 20  # history items `cooccurrence` looks at
-DECAY = 0.8  # weight of an item relative to the one after it
 PRIOR_POWER = 0.75  # of recent popularity as a factor of co-occurrence; chosen on KuaiRand's validation window
 PRIOR_SMOOTHING = 0.01  # engagements every item is given, so that what is new on a surface can be listed there
 _DAY_MS = 86_400_000
@@ -43,7 +41,7 @@ def baseline_lists(dataset: Dataset, cohort: Cohort, n: int, evaluation: Evaluat
     everywhere_N, here_N = (popular(engaged(dataset, counts_E), n) for counts_E in (past_E, here_E))
     fallback = np.concatenate([here_N, everywhere_N])
     user_E = np.repeat(np.arange(dataset.n_users), np.diff(dataset.offsets_U1))
-    followers = count_followers(dataset.item_E[past_E], user_E[past_E], dataset.retrievable_I,
+    followers = count_transitions(dataset.item_E[past_E], user_E[past_E], dataset.retrievable_I,
                                 fading(age_E[past_E], evaluation.cooccurrence_half_life_days))
     latest_RL = latest_items(dataset, cohort, LATEST)
     prior_I = (recent_I + PRIOR_SMOOTHING) ** PRIOR_POWER * dataset.retrievable_I

@@ -3,7 +3,7 @@
 The answer to a request depends on the request alone: which outcome is fed back is drawn from a digest of the request's
 own content and the configured seed, never from a generator shared with whatever else is in the batch.
 
-Legend: B requests, T history tokens, O outcomes, S steps, Q = S * O queries (step-major), D item dimension, W width.
+Legend: B requests, T history tokens, O outcomes, S steps, Q = S * O queries (step-major), D item dimension.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from torch import Tensor
 from pinrec_core.config import GenerationConfig
 from pinrec_core.data.batch import HistoryBatch
 from pinrec_core.errors import ConfigError
+from pinrec_core.model.conditions import Conditions
 from pinrec_core.model.pinrec import MAX_GENERATED, PinRec
+from pinrec_core.model.states import States
 
 
 class Question(NamedTuple):
@@ -62,14 +64,14 @@ def generate(model: PinRec, batch: HistoryBatch, question: Question, generation:
     outcomes = torch.tensor([model.log.positive_actions.index(action) for action in question.shares])
     chosen_BS = draw_outcomes(batch, question.time_B, shares, generation)
     surface_B = torch.full((len(batch),), surface_code)
-    hidden_BW, cache = model.prefill(batch, item_vectors_ID, room=generation.steps - 1)
+    states = model.encode(batch, item_vectors_ID, room=generation.steps - 1)
     rows, vectors = torch.arange(len(batch)), []
     for step in range(generation.steps):
-        vector_BOD = _ask(model, hidden_BW, outcomes, surface_code)
+        vector_BOD = _ask(model, states, outcomes, surface_code)
         vectors.append(vector_BOD)
         if step + 1 < generation.steps:
             chosen_B = chosen_BS[:, step]
-            hidden_BW = model.extend(vector_BOD[rows, chosen_B], outcomes[chosen_B], surface_B, question.time_B, cache)
+            model.extend(states, vector_BOD[rows, chosen_B], outcomes[chosen_B], surface_B, question.time_B)
     step_Q = np.repeat(np.arange(generation.steps), len(shares))
     return Queries(
         vector_BQD=torch.cat(vectors, dim=1).float().numpy(), outcome_Q=np.tile(outcomes.numpy(), generation.steps),
@@ -91,13 +93,12 @@ def draw_outcomes(batch: HistoryBatch, time_B: Tensor, shares: list[float], gene
     return torch.from_numpy(np.minimum(np.searchsorted(edges, uniform_BS, side="right"), len(shares) - 1))
 
 
-def _ask(model: PinRec, hidden_BW: Tensor, outcomes: Tensor, surface_code: int) -> Tensor:
-    """One query vector per request and outcome, [B, O, D]."""
-    B, n_outcomes = len(hidden_BW), len(outcomes)
-    action_N = outcomes.repeat(B)
-    query_ND = model.query(hidden_BW.repeat_interleave(n_outcomes, dim=0), action_N,
-                           torch.full_like(action_N, surface_code))
-    return query_ND.view(B, n_outcomes, -1)
+def _ask(model: PinRec, states: States, outcomes: Tensor, surface_code: int) -> Tensor:
+    """One query vector per request and outcome, asked of the newest token, [B, O, D]."""
+    row_N = torch.arange(len(states.last_B)).repeat_interleave(len(outcomes))
+    action_N = outcomes.repeat(len(states.last_B))
+    conditions = Conditions(action_N, torch.full_like(action_N, surface_code), torch.zeros_like(action_N))
+    return model.query(states, row_N, states.last_B[row_N], conditions).unflatten(0, (-1, len(outcomes)))
 
 
 def _surface_code(model: PinRec, surface: str) -> int:

@@ -12,6 +12,7 @@ from pinrec_core.config import TrainConfig
 from pinrec_core.data.batch import HistoryBatch, collate
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.requests import Requests, requests_in
+from pinrec_core.model.conditions import Conditions
 from pinrec_core.model.pinrec import PinRec
 
 RECALL_AT = 50
@@ -59,13 +60,14 @@ class Validation:
 
 def outcome_mixture(model: PinRec, vectors_ID: Tensor, history: HistoryBatch, surface: str) -> Tensor:
     """p(item | history, surface) [R, I]: the outcomes' softmaxes, mixed by how often each outcome occurs."""
-    hidden_RTW = model.encode(history, vectors_ID)
-    hidden_RW = hidden_RTW[torch.arange(len(history)), history.length_B]
-    code = torch.full((len(history),), model.log.surface_names.index(surface))
+    states, row_R = model.encode(history, vectors_ID), torch.arange(len(history))
+    code_R = torch.full_like(row_R, model.log.surface_names.index(surface))
     mixture = torch.zeros(len(history), len(vectors_ID))
     for action, share in model.action_shares[surface].items():
         if share > 0:
-            query_RD = model.query(hidden_RW, torch.full_like(code, model.log.action_names.index(action)), code)
+            action_R = torch.full_like(row_R, model.log.action_names.index(action))
+            conditions = Conditions(action_R, code_R, offset_N=torch.zeros_like(row_R))
+            query_RD = model.query(states, row_R, states.last_B, conditions)
             logits = model.scale * (query_RD @ vectors_ID.T)
             mixture += share * logits.masked_fill(~model.retrievable_I, float("-inf")).softmax(1)
     return mixture

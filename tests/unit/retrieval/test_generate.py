@@ -9,6 +9,7 @@ import torch
 from pinrec_core.config import GenerationConfig
 from pinrec_core.data.batch import collate
 from pinrec_core.errors import ConfigError
+from pinrec_core.model.conditions import Conditions
 from pinrec_core.retrieval.generate import Question, draw_outcomes, generate
 
 SHARES = {"click": 0.5, "save": 0.3, "share": 0.2}
@@ -26,8 +27,9 @@ def without_cache(model, history, generation):
     length, item_vectors = len(history.item_T), model.all_item_vectors()
     queries = []
     for step in range(generation.steps):
-        hidden_W = model.encode(batch, item_vectors)[0, length + step]
-        vector_OD = model.query(hidden_W.expand(3, -1), codes, torch.zeros(3, dtype=torch.long))
+        zeros = torch.zeros_like(codes)
+        states = model.encode(batch, item_vectors)
+        vector_OD = model.query(states, zeros, zeros + length + step, Conditions(codes, zeros, zeros))
         queries.append(vector_OD)
         chosen = chosen_S[step]
         item_vectors = torch.cat([item_vectors, vector_OD[chosen : chosen + 1]])  # the fed-back vector poses as an item

@@ -1,4 +1,4 @@
-"""Untrained item-to-item neighbours: what users engaged with soon after an item, nearer ones counting more.
+"""Item-to-item transitions, counted and not trained: what users engaged with soon after an item, nearer ones more.
 
 A pair (i, j) gets 1 / gap for every time a user engaged with j `gap` <= 10 engagements after i, times how much the
 engagement with j still counts (old ones may count less); repeats of i itself do not count. What follows an item is
@@ -24,10 +24,12 @@ FLOOR = 1.0  # with a prior: what every item gets, relative to the mean weight o
 _SOURCE = 1 << 31  # keys of pairs are source * _SOURCE + target
 _PAIRS = 4_000_000  # pairs counted at a time
 _REQUESTS = 64  # requests weighed at a time
+LATEST = 20  # history items that are looked at
+DECAY = 0.8  # weight of an item relative to the one after it
 
 
 @dataclass(frozen=True)
-class Neighbours:
+class Transitions:
     """Following items of each item, heaviest first: those of i are [offsets[i], offsets[i + 1])."""
 
     offsets_I1: np.ndarray
@@ -53,6 +55,18 @@ class Neighbours:
             out_RN[part] = np.where(column_RN >= 0, np.append(item_C, NO_ITEM)[column_RN], NO_ITEM)
         return out_RN
 
+    def followers(self, latest_RL: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """What follows a request's latest items: items and weights [R, most], heaviest first; NO_ITEM and 0 pad."""
+        item_RC = np.full((len(latest_RL), most), NO_ITEM, dtype=np.int64)
+        weight_RC = np.zeros(item_RC.shape, np.float32)
+        for start in range(0, len(latest_RL), _REQUESTS):
+            part = slice(start, start + _REQUESTS)
+            item_C, all_RC = self._weigh(latest_RL[part], DECAY, np.zeros(0, np.int64))
+            column_RC = heaviest(all_RC, most)
+            item_RC[part] = np.append(item_C, NO_ITEM)[column_RC]
+            weight_RC[part] = np.take_along_axis(np.pad(all_RC, ((0, 0), (0, 1))), column_RC, axis=1)
+        return item_RC, weight_RC
+
     def _weigh(self, latest_RL: np.ndarray, decay: float, always: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The items that follow any of these requests' latest items, and `always`, ascending; weights per request."""
         request, age = np.nonzero(latest_RL != NO_ITEM)
@@ -70,9 +84,21 @@ class Neighbours:
         return item_C, flat.reshape(R, C)
 
 
-def count_followers(item_E: np.ndarray, user_E: np.ndarray, retrievable_I: np.ndarray,
-                    weight_E: np.ndarray | None = None) -> Neighbours:
-    """Neighbours from engagements grouped by user in time order; only retrievable items are counted as following.
+def latest_first(item_BT: np.ndarray, length_B: np.ndarray) -> np.ndarray:
+    """The last LATEST items of right-padded histories, latest first, [B, LATEST]; NO_ITEM pads.
+
+    >>> latest_first(np.array([[3, 5, -1], [4, -1, -1]]), np.array([2, 1]))[:, :3]
+    array([[ 5,  3, -1],
+           [ 4, -1, -1]])
+    """
+    place_BL = length_B[:, None] - 1 - np.arange(LATEST)
+    padded_BT = np.pad(item_BT, ((0, 0), (0, 1)), constant_values=NO_ITEM)
+    return np.where(place_BL >= 0, np.take_along_axis(padded_BT, np.maximum(place_BL, 0), axis=1), NO_ITEM)
+
+
+def count_transitions(item_E: np.ndarray, user_E: np.ndarray, retrievable_I: np.ndarray,
+                    weight_E: np.ndarray | None = None) -> Transitions:
+    """Transitions from engagements grouped by user in time order; only retrievable items are counted as following.
 
     `weight_E` says how much each engagement counts as a follower; without it all count 1.
     """
@@ -90,7 +116,7 @@ def count_followers(item_E: np.ndarray, user_E: np.ndarray, retrievable_I: np.nd
     source, target, weights = source[order], target[order], weights[order]
     kept = np.arange(len(source)) - np.searchsorted(source, source) < NEIGHBOURS
     offsets_I1 = np.concatenate([[0], np.cumsum(np.bincount(source[kept], minlength=items))])
-    return Neighbours(offsets_I1, target[kept], weights[kept])
+    return Transitions(offsets_I1, target[kept], weights[kept])
 
 
 def heaviest(weight_RC: np.ndarray, n: int) -> np.ndarray:
