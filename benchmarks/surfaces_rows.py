@@ -17,7 +17,7 @@ from pinrec_core.errors import ConfigError
 
 OFFSETS_S = (60.0, 600.0, 86_400.0)  # of the multi-token row when the config names none: a minute, a feed, a day
 FUTURE_TARGETS = 4  # of the multi-token row when the config predicts the next engagement only
-HAS_OFFSETS = "offsets_s" in ModelConfig.model_fields  # until multi-token is merged; without it there is no such row
+HAS_OFFSETS = "future_targets" in PretrainConfig.model_fields  # until multi-token is merged; else there is no such row
 AnySection = TypeVar("AnySection", bound=Section)
 
 
