@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -58,10 +58,9 @@ class Models:
         """SASRec on what PinRec is pretrained on, stopped and tuned on the same validation requests."""
         found = []
         for dropout in SASREC_DROPOUTS:
-            config = SasrecConfig(dropout=dropout, max_length=self.config.model.max_length, seed=seed,
-                                  epochs=10 * self.config.pretrain.epochs, patience=self.config.pretrain.patience)
-            folder = self._kept(row.name, "sasrec", (repr(config),), lambda folder, config=config: self._train_sasrec(
-                folder, config))
+            config = self._sasrec_config(dropout, seed)
+            source = Path(__file__).with_name("sasrec.py").read_text("utf-8")
+            folder = self._kept(row.name, "sasrec", (repr(config), source), partial(self._train_sasrec, config))
             reached = json.loads((folder / "validation.json").read_text())
             found.append((reached, config, folder))
         _, config, folder = max(found, key=lambda choice: choice[0])
@@ -71,7 +70,15 @@ class Models:
         model.load_state_dict(weights)
         return Scorer(model, count_I)
 
-    def _train_sasrec(self, folder: Path, config: SasrecConfig) -> None:
+    def _sasrec_config(self, dropout: float, seed: int) -> SasrecConfig:
+        """Length, learning rate and patience of PinRec's pretraining; as many epochs as it takes to stop improving."""
+        train = self.config.pretrain
+        return SasrecConfig(dropout=dropout, seed=seed, max_length=self.config.model.max_length,
+                            learning_rate=train.learning_rate, batch_size=max(64, train.batch_size),
+                            patience=train.patience, epochs=10 * train.epochs)
+
+    def _train_sasrec(self, config: SasrecConfig, folder: Path) -> None:
+        """Train on what the train users did before the evaluation window, and keep weights and validation recall."""
         data, users = self.data, self.data.users_in("train")
         stop_U = data.before(users, np.full(len(users), data.train_end_ms))
         parts = [data.item_E[a:b] for a, b in zip(data.offsets_U1[users], stop_U, strict=True)]
@@ -113,9 +120,9 @@ class Models:
 
     @cached_property
     def _code(self) -> str:
-        """sha256 of the source that training depends on."""
+        """sha256 of the source that PinRec's training depends on."""
         root, digest = Path(pinrec_core.__file__).parent, hashlib.sha256()
-        parts = [root / "config.py", Path(__file__).with_name("sasrec.py"), Path(__file__)]
+        parts = [root / "config.py"]
         for folder in ("data", "model", "training"):
             parts += sorted((root / folder).glob("*.py"))
         for path in parts:
