@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from pinrec_core.errors import ConfigError
+from pinrec_core.errors import ConfigError, explain
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(gt=0)]
@@ -32,7 +32,7 @@ class Section(BaseModel):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise ConfigError(_explain(cls, error)) from error
+            raise ConfigError(explain(cls, error)) from error
 
 
 class LogConfig(Section):
@@ -205,6 +205,11 @@ class ModelConfig(Section):
             raise ValueError(f"offsets_s {list(self.offsets_s)} must be bounds above 0 in ascending order")
         return self
 
+    @property
+    def offset_buckets(self) -> int:
+        """Time offsets a query can be asked for: 1 when the model knows none."""
+        return len(self.offsets_s) + 1
+
 
 class TrainConfig(Section):
     """What pretraining and fine-tuning share: batches, optimiser, negatives, stopping."""
@@ -215,11 +220,13 @@ class TrainConfig(Section):
     weight_decay: float = Field(default=0.01, ge=0)  # on matrices only
     warmup_share: Share = 0.05  # of all steps, linear; cosine to zero after
     grad_clip: float = Field(default=1.0, gt=0)  # gradient norm
-    random_negatives: Positive = 1024  # uniform items per step, shared by its targets
-    in_batch_negatives: Positive = 1024  # at most this many distinct targets of the batch serve as negatives
+    random_negatives: int = Field(default=1024, ge=0)  # uniform items per step; 0 = none: items that are never targets
+    # are then never negatives either, and nothing lowers their scores
+    in_batch_negatives: int = Field(default=1024, ge=0)  # at most this many distinct targets of the batch; 0 = none
     correct_positive: bool = False  # also subtract log q from the positive's logit (classic) or leave it (2507.09331)
     sketch_width: Positive = 65536  # count-min sketch columns; several times the catalogue
     sketch_depth: Positive = 2  # count-min sketch rows
+    feed_relaxation: bool = False  # order in a feed view means nothing: of its targets only the least loss counts
     recency_half_life_days: float = Field(default=0.0, ge=0)  # a target this old weighs half; 0 = all weigh the same
     action_loss: float = Field(default=0.0, ge=0)  # weight of predicting past actions that action_mask hid; 0 = off
     patience: Positive = 3  # validations without improvement before stopping
@@ -227,9 +234,17 @@ class TrainConfig(Section):
     max_bad_steps: int = Field(default=10, ge=0)  # steps with a non-finite loss or gradient before the run ends
     seed: int = 0
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not (self.random_negatives or self.in_batch_negatives):
+            raise ValueError("random_negatives and in_batch_negatives are both 0; a softmax needs one of them above 0")
+        return self
+
 
 class PretrainConfig(TrainConfig):
     """Next-engagement training on all surfaces (pretrain)."""
+
+    future_targets: Positive = 1  # next engagements each position predicts; without offsets_s an unordered window
 
 
 class FinetuneConfig(TrainConfig):
@@ -248,6 +263,7 @@ class GenerationConfig(Section):
     candidates: Positive = 100  # length of the merged list
     merge_cosine: float = Field(default=0.9, gt=0, le=1)  # a vector closer than this to an earlier one joins it
     step_decay: float = Field(default=0.5, gt=0, le=1)  # budget of step s is proportional to step_decay ** s
+    offset_shares: tuple[Share, ...] = ()  # of an outcome's budget, per bucket of model.offsets_s; () = alike
     overfetch: float = Field(default=2.0, ge=1)  # neighbours asked for per candidate wanted, before de-duplication
     budgets: dict[str, dict[str, Share]] = {}  # surface -> action -> share; a surface left out takes training shares
     seed: int = 0
@@ -259,6 +275,13 @@ class GenerationConfig(Section):
             if abs(sum(shares.values()) - 1) > 1e-6:
                 raise ValueError(f"budgets of {surface!r} sum to {sum(shares.values()):.4f}, they must sum to 1")
         return budgets
+
+    @field_validator("offset_shares")
+    @classmethod
+    def _offsets_sum_to_one(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        if shares and abs(sum(shares) - 1) > 1e-6:
+            raise ValueError(f"offset_shares sum to {sum(shares):.4f}, they must sum to 1")
+        return shares
 
 
 class EvaluationConfig(Section):
@@ -335,7 +358,7 @@ class Config(Section):
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{path}: not TOML: {error}") from error
         except ValidationError as error:
-            raise ConfigError(f"{path}: {_explain(cls, error)}") from error
+            raise ConfigError(f"{path}: {explain(cls, error)}") from error
 
     @model_validator(mode="after")
     def _surfaces_agree(self) -> Self:
@@ -360,6 +383,10 @@ class Config(Section):
             unknown = sorted(set(floors) - set(self.gate_metrics))
             if unknown:
                 raise ValueError(f"gate.floors.{surface}: unknown metric {unknown[0]!r}; known are {self.gate_metrics}")
+        offsets = self.generation.offset_shares
+        if offsets and len(offsets) != self.model.offset_buckets:
+            raise ValueError(f"generation.offset_shares are {len(offsets)}, model.offsets_s give "
+                             f"{self.model.offset_buckets} time offsets; give one share each")
         if max(self.evaluation.ks) > self.generation.candidates:
             raise ValueError(f"evaluation.ks reach {max(self.evaluation.ks)}, generation.candidates is only "
                              f"{self.generation.candidates}; raise it")
@@ -369,28 +396,3 @@ class Config(Section):
     def gate_metrics(self) -> list[str]:
         """Metrics a floor may name."""
         return [f"{name}@{k}" for name in ("recall", "unordered_recall", "hit_rate") for k in self.evaluation.ks]
-
-
-def _explain(cls: type[BaseModel], error: ValidationError) -> str:
-    """One line per problem: key, what is wrong, the value; the nearest name for an unknown key."""
-    lines = []
-    for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"]) or cls.__name__
-        text = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(problem["loc"][-1]), _field_names(cls), n=1)
-            text = "unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
-        elif problem["type"] != "value_error":
-            text += f" (got {problem['input']!r})"
-        lines.append(f"{key}: {text}")
-    return "; ".join(lines)
-
-
-def _field_names(cls: type[BaseModel]) -> list[str]:
-    """Names of all keys of a section and the sections below it."""
-    names = []
-    for name, field in cls.model_fields.items():
-        names.append(field.alias or name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            names += _field_names(field.annotation)
-    return names

@@ -38,6 +38,7 @@ class Candidates:
     item_RN: np.ndarray  # int64 dense item index; NO_ITEM only if an approximate index could not fill the list
     score_RN: np.ndarray  # float32 inner product with the query that claimed it, -inf at NO_ITEM
     outcome_RN: np.ndarray  # int64 action bit number that query asked for, -1 at NO_ITEM
+    offset_RN: np.ndarray  # int64 time-offset bucket it asked for, 0 = "now", -1 at NO_ITEM
     step_RN: np.ndarray  # int64 generation step of that query, -1 at NO_ITEM
 
 
@@ -47,6 +48,7 @@ class QueryLists:
 
     request_M: np.ndarray  # row of the request
     outcome_M: np.ndarray  # action bit number
+    offset_M: np.ndarray  # time-offset bucket
     step_M: np.ndarray
     budget_M: np.ndarray  # candidates it may claim
     vector_MD: np.ndarray  # float32, unit
@@ -106,8 +108,8 @@ class Retriever:
                 open_B[open_B] = still_open
         mask = kept.kept_BP
         request_M = rows_B[np.nonzero(mask)[0]]
-        return lists, QueryLists(request_M, kept.outcome_BP[mask], kept.step_BP[mask], kept.budget_BP[mask],
-                                 kept.vector_BPD[mask], item_BPK[mask][:, :depth])
+        return lists, QueryLists(request_M, kept.outcome_BP[mask], kept.offset_BP[mask], kept.step_BP[mask],
+                                 kept.budget_BP[mask], kept.vector_BPD[mask], item_BPK[mask][:, :depth])
 
     def _search(self, kept: KeptQueries, k: int, *, exhaustive: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """The k nearest items of every kept query; NO_ITEM at padding."""
@@ -128,8 +130,9 @@ def _interleaved(kept: KeptQueries, score_BPK: np.ndarray, item_BPK: np.ndarray,
     columns = (np.take_along_axis(item_BPK.reshape(B, -1), source_BN, axis=1),
                np.take_along_axis(score_BPK.reshape(B, -1), source_BN, axis=1),
                np.take_along_axis(kept.outcome_BP, query_BN, axis=1),
+               np.take_along_axis(kept.offset_BP, query_BN, axis=1),
                np.take_along_axis(kept.step_BP, query_BN, axis=1))
-    blanks = (NO_ITEM, np.float32(-np.inf), -1, -1)
+    blanks = (NO_ITEM, np.float32(-np.inf), -1, -1, -1)
     filled = [np.where(claims.filled_BN, values, blank) for values, blank in zip(columns, blanks, strict=True)]
     return Candidates(*filled), ~claims.complete_B
 
@@ -137,8 +140,8 @@ def _interleaved(kept: KeptQueries, score_BPK: np.ndarray, item_BPK: np.ndarray,
 def _nothing(n: int, D: int, depth: int) -> tuple[Candidates, QueryLists]:
     """The answer to no request at all."""
     none = np.zeros(0, np.int64)
-    lists = [np.zeros((0, n), kind) for kind in (np.int64, np.float32, np.int64, np.int64)]
-    return Candidates(*lists), QueryLists(none, none, none, none, np.zeros((0, D), np.float32),
+    lists = [np.zeros((0, n), kind) for kind in (np.int64, np.float32, np.int64, np.int64, np.int64)]
+    return Candidates(*lists), QueryLists(none, none, none, none, none, np.zeros((0, D), np.float32),
                                           np.zeros((0, depth), np.int64))
 
 

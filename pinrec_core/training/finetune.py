@@ -36,7 +36,7 @@ def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune:
         raise IntegrityError(f"{base} was trained on dataset {trained_on[:12]}, {dataset} is "
                              f"{data.manifest.fingerprint[:12]}; pretrain again or pass the dataset it was trained on")
     model = load_model(base)
-    views = feed_views(data, surface, model.config.max_length, finetune)
+    views = feed_views(data, surface, model.config.max_length, finetune, model.config.offsets_s)
     logger.info("finetune %s: %d rows, %d targets", surface, len(views), len(views.row_G))
     with staged_directory(output) as aside:
         validation = Validation.before_the_window(data, (surface,), finetune)

@@ -1,24 +1,47 @@
 """The loss of one batch: encode histories, ask for every target's outcome, score against its negatives.
 
-Suffixes: N targets, P pool, K ignored items of the view, U distinct items of the batch, D item dimension.
+Suffixes: N targets, Q distinct queries that ask for them, P pool, K ignored items of the view, U distinct items of the
+batch, D item dimension.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from pinrec_core.config import TrainConfig
-from pinrec_core.data.batch import TrainingBatch
+from pinrec_core.data.batch import Targets, TrainingBatch
 from pinrec_core.errors import ConfigError
 from pinrec_core.model.conditions import Conditions
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
-from pinrec_core.training.losses import sampled_softmax
-from pinrec_core.training.negatives import draw_negatives
+from pinrec_core.training.losses import least_of_groups, sampled_softmax
+from pinrec_core.training.negatives import draw_negatives, draws_of
 from pinrec_core.training.sketch import CountMinSketch
+
+
+class DistinctQueries(NamedTuple):
+    """Targets of one column, action, surface and offset have one query, which is made and scored once."""
+
+    row_Q: Tensor
+    column_Q: Tensor
+    asked: Conditions  # of Q
+    place_N: Tensor  # the query of each target
+
+
+def distinct_queries(targets: Targets) -> DistinctQueries:
+    """The queries that a batch's targets need."""
+    parts = (targets.row_N, targets.column_N, targets.action_N, targets.surface_N, targets.offset_N)
+    key_N = torch.zeros_like(targets.row_N)
+    for part_N in parts:
+        key_N = key_N * (int(part_N.max()) + 1) + part_N
+    distinct, place_N = key_N.unique(return_inverse=True)
+    first_Q = place_N.new_zeros(len(distinct)).index_put((place_N,), torch.arange(len(place_N)))
+    row_Q, column_Q, *asked = (part_N[first_Q] for part_N in parts)
+    return DistinctQueries(row_Q, column_Q, Conditions(*asked), place_N)
 
 
 class Objective:
@@ -34,21 +57,22 @@ class Objective:
         self.retrievable = (model.retrievable_I & model.trained_I).nonzero().squeeze(1)
 
     def __call__(self, batch: TrainingBatch) -> Tensor:
-        """Mean weighted loss (scalar) of the batch's targets, and of the masked actions if they are to be predicted."""
+        """Weighted loss (scalar): the mean over the batch's targets or groups, and the action loss if there is one."""
         targets, history = batch.targets, batch.history
-        self.sketch.add(targets.item_N)
-        negatives = draw_negatives(targets, batch.user_B, self.retrievable, self.sketch, self.config)
+        draws = draws_of(targets, batch.user_B)
+        self.sketch.add(draws.item_C)
+        queries = distinct_queries(targets)
+        negatives = draw_negatives(targets, queries.place_N, draws, self.retrievable, self.sketch, self.config)
         groups = (history.item_BT, targets.item_N, negatives.item_P, targets.ignored_NK)
         vectors_UD, (item_BT, item_N, item_P, ignored_NK) = self._encode_once(groups)
         states = self.model.encode(dataclasses.replace(history, item_BT=item_BT), vectors_UD)
-        conditions = Conditions(targets.action_N, targets.surface_N, torch.zeros_like(targets.action_N))
-        query_ND = self.model.query(states, targets.row_N, targets.column_N, conditions)
-        scaled_ND = self.model.scale * query_ND
+        scaled_QD = self.model.scale * self.model.query(states, queries.row_Q, queries.column_Q, queries.asked)
+        scaled_ND = scaled_QD[queries.place_N]
         loss_N = sampled_softmax(
-            (scaled_ND * vectors_UD[item_N]).sum(1), scaled_ND @ vectors_UD[item_P].T, negatives,
+            (scaled_ND * vectors_UD[item_N]).sum(1), scaled_QD @ vectors_UD[item_P].T, queries.place_N, negatives,
             self._view_logits(scaled_ND, vectors_UD, ignored_NK, targets.ignored_NK),
             correct_positive=self.config.correct_positive)
-        loss = (loss_N * targets.weight_N).mean()
+        loss = least_of_groups(loss_N, targets.weight_N, targets.group_N)
         if self.config.action_loss:
             loss = loss + self.config.action_loss * self.model.action_loss(states, history.actions_BT)
         return loss

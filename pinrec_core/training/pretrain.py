@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from pinrec_core.config import ModelConfig, PretrainConfig
+from pinrec_core.data.ahead import Ahead
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.windows import engagement_windows, per_action
 from pinrec_core.manifest import Manifest, fingerprint_of, write_manifest
@@ -42,7 +43,7 @@ def fit_base(data: Dataset, validation: Validation, model: ModelConfig, pretrain
     """A new model trained on the dataset's engagement windows, and the run that trained it."""
     torch.manual_seed(pretrain.seed)
     net = PinRec(model, data.log, data.items, action_shares(data))
-    windows = engagement_windows(data, model.max_length, pretrain.recency_half_life_days)
+    windows = engagement_windows(data, model.max_length, pretrain.recency_half_life_days, Ahead.of(model, pretrain))
     logger.info("pretrain: %d windows, %d targets, %d parameters", len(windows), len(windows.row_G),
                 sum(p.numel() for p in net.parameters()))
     fit = Fit("pretrain", net, windows, validation, pretrain, metrics)

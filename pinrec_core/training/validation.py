@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import torch
@@ -59,15 +60,15 @@ class Validation:
 
 
 def outcome_mixture(model: PinRec, vectors_ID: Tensor, history: HistoryBatch, surface: str) -> Tensor:
-    """p(item | history, surface) [R, I]: the outcomes' softmaxes, mixed by how often each outcome occurs."""
+    """p(item | history, surface) [R, I]: the outcomes' softmaxes, mixed by how often each occurs, offsets equally."""
     states, row_R = model.encode(history, vectors_ID), torch.arange(len(history))
     code_R = torch.full_like(row_R, model.log.surface_names.index(surface))
     mixture = torch.zeros(len(history), len(vectors_ID))
-    for action, share in model.action_shares[surface].items():
+    offsets = model.config.offset_buckets
+    for (action, share), offset in product(model.action_shares[surface].items(), range(offsets)):
         if share > 0:
             action_R = torch.full_like(row_R, model.log.action_names.index(action))
-            conditions = Conditions(action_R, code_R, offset_N=torch.zeros_like(row_R))
-            query_RD = model.query(states, row_R, states.last_B, conditions)
-            logits = model.scale * (query_RD @ vectors_ID.T)
-            mixture += share * logits.masked_fill(~model.retrievable_I, float("-inf")).softmax(1)
+            conditions = Conditions(action_R, code_R, torch.full_like(row_R, offset))
+            logits = model.scale * (model.query(states, row_R, states.last_B, conditions) @ vectors_ID.T)
+            mixture += share / offsets * logits.masked_fill(~model.retrievable_I, float("-inf")).softmax(1)
     return mixture

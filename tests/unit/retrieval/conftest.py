@@ -15,12 +15,23 @@ LOG = LogConfig(surfaces=("home", "related"), positive_actions=("click", "save",
                 item_types=("pin", "query"), retrievable_types=("pin",))
 
 
+OFFSETS_S = (30.0, 60.0, 180.0)
+
+
 @pytest.fixture(scope="session", params=["outcome", "backbone"])
 def model(request) -> PinRec:
-    """Conditioned at the head or in the backbone.
+    """Conditioned at the head or in the backbone."""
+    return untrained(conditioning=request.param)
 
-    Untrained, so its queries are arbitrary but fixed; every 10th item is a query and not retrievable.
-    """
+
+@pytest.fixture(scope="session", params=["outcome", "backbone"])
+def timed_model(request) -> PinRec:
+    """The same, with four time offsets."""
+    return untrained(conditioning=request.param, offsets_s=OFFSETS_S)
+
+
+def untrained(**settings) -> PinRec:
+    """Arbitrary but fixed weights, so its queries are too; every 10th item is a query and not retrievable."""
     numbers = np.arange(N_ITEMS)
     rng = np.random.default_rng(0)
     items = pa.table({
@@ -31,7 +42,7 @@ def model(request) -> PinRec:
         "train_count": np.ones(N_ITEMS, np.int64)}, schema=ITEMS)
     torch.manual_seed(1)
     config = ModelConfig(width=16, layers=2, heads=2, item_dim=16, max_length=12, id_buckets=512, id_dim=16,
-                         conditioning=request.param, attention_bias="position_time")
+                         attention_bias="position_time", **settings)
     shares = {"home": {"click": 0.7, "save": 0.2, "share": 0.1}}
     return _spread(PinRec(config, LOG, items, shares)).eval()
 

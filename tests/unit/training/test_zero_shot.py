@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pinrec_core.config import ModelConfig, PretrainConfig
+from pinrec_core.data.batch import collate
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.requests import requests_in
 from pinrec_core.data.windows import engagement_windows
@@ -54,8 +55,9 @@ def trained(world: Dataset, path, **switches) -> PinRec:
     config = ModelConfig(width=32, layers=2, heads=2, item_dim=16, max_length=8, id_buckets=512, id_dim=16, dropout=0.1,
                          **switches)
     model = PinRec(config, world.log, world.items, action_shares(world))
-    Fit("pretrain", model, engagement_windows(world, config.max_length, 0.0), Validation(world, ("home",), CONFIG),
-        CONFIG, path / "metrics.jsonl").run()
+    validation = Validation.before_the_window(world, ("home",), CONFIG)
+    Fit("pretrain", model, engagement_windows(world, config.max_length, 0.0), validation, CONFIG,
+        path / "metrics.jsonl").run()
     return model
 
 
@@ -67,7 +69,7 @@ def cold_recall(world: Dataset, model: PinRec) -> tuple[float, float]:
     whole catalogue (chance 20 / 240).
     """
     requests = requests_in(world, "home", 800, 1000, np.arange(USERS))
-    scores_RI = outcome_mixture(model, model.all_item_vectors(), requests.histories(world, 8), "home")
+    scores_RI = outcome_mixture(model, model.all_item_vectors(), collate(requests.histories(world, 8)), "home")
     cluster_R = CLUSTER_I[requests.item_T[requests.offsets_R1[:-1]]]
     own_RI = COLD_I & (cluster_R[:, None] == CLUSTER_I)
     best_RK = np.flatnonzero(COLD_I)[scores_RI[:, COLD_I].topk(HELD_OUT).indices.numpy()]
