@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-from surfaces_rows import HAS_OFFSETS, Row
+from surfaces_rows import Row
 
 from pinrec_core.config import Config, GenerationConfig
 from pinrec_core.data.dataset import Dataset
@@ -82,7 +82,7 @@ class Surface:
     def _generation(self, row: Row, model: PinRec) -> GenerationConfig:
         """One query a step, for the most frequent action, where the outcome changes nothing or one vector is wanted."""
         generation, shares = self.config.generation, model.action_shares[self.name]
-        if HAS_OFFSETS and not row.model.offsets_s:
+        if not row.model.offsets_s:
             generation = generation.model_copy(update={"offset_shares": ()})  # they are those of the multi-token rows
         if row.conditioned and not row.one_vector:
             return generation

@@ -11,7 +11,8 @@ from pinrec_core.config import Conditioning, Config
 from pinrec_core.errors import ConfigError
 
 BASELINES = ["popularity", "recent_surface_popularity", "cooccurrence", "cooccurrence_x_recent"]
-TRAINED = ["sasrec_softmax", "one_vector", "unconditioned", "outcome", "finetuned", "impression_negatives"]
+TRAINED = ["sasrec_softmax", "one_vector", "unconditioned", "outcome", "multi_token", "finetuned",
+           "impression_negatives"]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def test_every_row_is_measured_on_every_surface(found):
     assert {"date", "commit", "command", "settings", "dataset_fingerprint", "total_seconds"} <= set(found)
     for part in found["surfaces"].values():
         assert [row["name"] for row in part["rows"]] == BASELINES + TRAINED
-        assert [row["seeds"] for row in part["rows"]] == [1] * 4 + [2] * 6
+        assert [row["seeds"] for row in part["rows"]] == [1] * 4 + [2] * 7
         assert part["users"] > 20 and part["targets"] >= part["users"]
     assert all(found["seconds"][row]["training"] > 0 for row in TRAINED)
 
