@@ -187,6 +187,9 @@ class ModelConfig(Section):
     conditioning: Conditioning = Conditioning.OUTCOME
     offsets_s: tuple[float, ...] = ()  # upper bounds (seconds) of time-offset buckets, one more bucket is open-ended;
     #                                    bucket 0 is "now"; () = no offsets, queries ask for the plain next item
+    transitions: bool = False  # counted item-to-item transitions join the score, weighted by what validation finds best
+    transition_half_life_days: float = Field(default=0.0, ge=0)  # a transition this old counts half; 0 = all the same
+    item_bias: bool = False  # a learned offset per surface and item in the score: what is popular there whoever asks
     initial_temperature: float = Field(default=0.07, gt=0)  # tau; logits = cosine / tau, tau is learned
     min_temperature: float = Field(default=0.01, gt=0)  # lower clamp of tau
 
@@ -220,8 +223,8 @@ class TrainConfig(Section):
     weight_decay: float = Field(default=0.01, ge=0)  # on matrices only
     warmup_share: Share = 0.05  # of all steps, linear; cosine to zero after
     grad_clip: float = Field(default=1.0, gt=0)  # gradient norm
-    random_negatives: int = Field(default=1024, ge=0)  # uniform items per step; 0 = none: items that are never targets
-    # are then never negatives either, and nothing lowers their scores
+    random_negatives: int = Field(default=1024, ge=0)  # uniform items per step; as many as there are = all, full
+    # softmax; 0 = none: items that are never targets are then never negatives, and nothing lowers their scores
     in_batch_negatives: int = Field(default=1024, ge=0)  # at most this many distinct targets of the batch; 0 = none
     correct_positive: bool = False  # also subtract log q from the positive's logit (classic) or leave it (2507.09331)
     sketch_width: Positive = 65536  # count-min sketch columns; several times the catalogue

@@ -51,12 +51,12 @@ def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generati
     parents = {"dataset": data.manifest.fingerprint, "model": read_manifest(model, "model").fingerprint}
     cohort = build_cohort(data, surface, evaluation)
     clock.lap("open")
-    answers = {MODEL: ask(exact_retriever(load_model(model, verify=False), generation), data, cohort, depth)}
+    answers = {MODEL: ask(exact_retriever(load_model(model, verify=False), surface, generation), data, cohort, depth)}
     clock.lap("model")
     with open_live(registry, surface) as live:
         release_id = live.release_id if live else None
         if live:
-            answers[LIVE] = ask(exact_retriever(live.model, generation), data, cohort, depth)
+            answers[LIVE] = ask(exact_retriever(live.model, surface, generation), data, cohort, depth)
             parents["live_model"] = live.fingerprint
     clock.lap("live")
     lists = baseline_lists(data, cohort, depth, evaluation)

@@ -78,11 +78,10 @@ class Translation:
         return np.where(item_RN == NO_ITEM, NO_ITEM, self.item_to_dataset_I[np.maximum(item_RN, 0)])
 
 
-def exact_retriever(model: PinRec, generation: GenerationConfig) -> Retriever:
+def exact_retriever(model: PinRec, surface: str, generation: GenerationConfig) -> Retriever:
     """The retriever that serves, over an index of the model's own items: exact up to the default limit, IVF beyond."""
-    vector_ID = model.all_item_vectors()
-    index = ItemIndex.build(vector_ID.numpy(), model.retrievable_I.numpy(), IndexConfig())
-    return Retriever(model, index, generation, vector_ID)
+    index = ItemIndex.build(model.search_vectors(surface).numpy(), model.retrievable_I.numpy(), IndexConfig())
+    return Retriever(model, index, generation, model.all_item_vectors())
 
 
 def ask(retriever: Retriever, dataset: Dataset, cohort: Cohort, depth: int) -> Answers:

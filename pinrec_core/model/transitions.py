@@ -12,6 +12,7 @@ L latest items of a request, C items that are candidates for some request of a b
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ FLOOR = 1.0  # with a prior: what every item gets, relative to the mean weight o
 _SOURCE = 1 << 31  # keys of pairs are source * _SOURCE + target
 _PAIRS = 4_000_000  # pairs counted at a time
 _REQUESTS = 64  # requests weighed at a time
+FAINT = 0.01  # a weight as small as this doubles the odds of an item
 LATEST = 20  # history items that are looked at
 DECAY = 0.8  # weight of an item relative to the one after it
 
@@ -35,6 +37,16 @@ class Transitions:
     offsets_I1: np.ndarray
     item_P: np.ndarray
     weight_P: np.ndarray
+
+    def save(self, path: Path) -> None:
+        """Write as numpy arrays, without a time stamp: equal transitions give equal bytes."""
+        np.savez(path, offsets=self.offsets_I1, item=self.item_P.astype(np.int32), weight=self.weight_P)
+
+    @classmethod
+    def load(cls, path: Path) -> Transitions:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls(arrays["offsets"], arrays["item"].astype(np.int64), arrays["weight"])
 
     def rank(self, latest_RL: np.ndarray, decay: float, n: int, prior_I: np.ndarray | None = None) -> np.ndarray:
         """The n items that follow a request's latest items most, [R, n]; ties to the lower index, NO_ITEM at the end.
@@ -82,6 +94,11 @@ class Transitions:
         R, C = len(latest_RL), len(item_C)
         flat = np.bincount(np.repeat(request, count) * C + column, weights=weights, minlength=R * C)
         return item_C, flat.reshape(R, C)
+
+
+def bonus(weight: np.ndarray) -> np.ndarray:
+    """log(1 + weight / FAINT): what a transition's weight adds to an item's log-probability, 0 for no transition."""
+    return np.log1p(weight / FAINT)
 
 
 def latest_first(item_BT: np.ndarray, length_B: np.ndarray) -> np.ndarray:

@@ -51,7 +51,7 @@ def build_index(dataset: Path, verdict: Path, registry: str, *, surface: str, ge
         folder = Path(aside)
         model = _take_model(passed, folder / bundle.MODEL)
         _same_items(model, opened, passed.model_path)
-        kind = _write_index(model, folder / bundle.INDEX, index, passed.model_fingerprint)
+        kind = _write_index(model, surface, folder / bundle.INDEX, index, passed.model_fingerprint)
         users = write_histories(opened, folder / bundle.HISTORIES, model.config.max_length)
         storage.write_bytes(str(folder / bundle.GENERATION), generation.model_dump_json(indent=1).encode())
         _take_evidence(Path(verdict), folder, surface)
@@ -99,11 +99,11 @@ def _same_items(model: PinRec, dataset: Dataset, model_path: str) -> None:
                              "their ids or order differ; train on this dataset")
 
 
-def _write_index(model: PinRec, folder: Path, config: IndexConfig, model_fingerprint: str) -> dict:
+def _write_index(model: PinRec, surface: str, folder: Path, config: IndexConfig, model_fingerprint: str) -> dict:
     folder.mkdir()
-    built = ItemIndex.build(model.all_item_vectors().numpy(), model.retrievable_I.numpy(), config)
+    built = ItemIndex.build(model.search_vectors(surface).numpy(), model.retrievable_I.numpy(), config)
     built.save(folder)
-    description = {"kind": built.kind.value, "items": built.n_items, "dimension": model.config.item_dim,
+    description = {"kind": built.kind.value, "items": built.n_items, "dimension": built.index.d,
                    "model_fingerprint": model_fingerprint, "config": config.model_dump(mode="json")}
     storage.write_bytes(str(folder / Path(bundle.INDEX_DESCRIPTION).name), json.dumps(description, indent=1).encode())
     return description

@@ -120,7 +120,7 @@ def _integrity(release: LoadedRelease) -> Check:
 
 def _ann_recall(release: LoadedRelease, replayed: Replayed, limit: float) -> Check:
     """Of the loaded index against exact search over vectors made afresh from the loaded weights."""
-    vector_ID = release.model.all_item_vectors().numpy()
+    vector_ID = release.model.search_vectors(release.surface).numpy()
     index = release.retriever.index
     observed = index.ann_recall(replayed.vector_MD, vector_ID, ANN_K)
     good = bool(np.isfinite(observed)) and observed >= limit

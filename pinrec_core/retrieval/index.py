@@ -3,6 +3,9 @@
 The index is item vectors only; row numbers map to dense item indices through `items.npy`. Every release measures its
 approximation against exact search on its own queries (`ann_recall`), because it depends on the data.
 
+A model with a score bias gives item vectors one more column (`PinRec.search_vectors`); queries are then continued by 1,
+which turns the score into an inner product.
+
 Legend: N indexed items, M queries, K neighbours, D item dimension, I all items.
 """
 
@@ -40,7 +43,10 @@ class ItemIndex:
 
     @classmethod
     def build(cls, vector_ID: np.ndarray, retrievable_I: np.ndarray, config: IndexConfig) -> ItemIndex:
-        """Index the rows of `vector_ID` (float32, unit) that are retrievable. Raises DataError if there is none."""
+        """Index the rows of `vector_ID` (float32, unit, perhaps with a bias column) that are retrievable.
+
+        Raises DataError if there is none.
+        """
         item_N = np.flatnonzero(retrievable_I).astype(np.int64)
         if not len(item_N):
             raise DataError("no item is of a retrievable type, so there is nothing to index; see log.retrievable_types")
@@ -71,7 +77,7 @@ class ItemIndex:
         parameters = None
         if exhaustive and self.kind is IndexKind.IVF:
             parameters = faiss.SearchParametersIVF(nprobe=self.index.nlist)
-        score_MK, row_MK = self.index.search(np.ascontiguousarray(query_MD, np.float32), k, params=parameters)
+        score_MK, row_MK = self.index.search(_continued(query_MD, self.index.d), k, params=parameters)
         missing_MK = row_MK < 0
         item_MK = self.item_N[np.where(missing_MK, 0, row_MK)]
         item_MK[missing_MK], score_MK[missing_MK] = NO_ITEM, -np.inf
@@ -84,10 +90,11 @@ class ItemIndex:
         """
         if not len(query_MD):
             return math.nan
+        query_MD = _continued(query_MD, vector_ID.shape[1])
         reference = faiss.IndexFlatIP(vector_ID.shape[1])
         reference.add(_rows(vector_ID, self.item_N))
         k = min(k, self.n_items)
-        exact_MK, _ = reference.search(np.ascontiguousarray(query_MD, np.float32), k)
+        exact_MK, _ = reference.search(query_MD, k)
         _, item_MK = self.search(query_MD, k)
         score_MK = np.einsum("md,mkd->mk", query_MD, vector_ID[np.maximum(item_MK, 0)])
         found_MK = (item_MK != NO_ITEM) & (score_MK >= exact_MK[:, -1:] - 1e-5)
@@ -123,6 +130,13 @@ def _trained_ivf(vector_ID: np.ndarray, item_N: np.ndarray, config: IndexConfig)
     index.train(_rows(vector_ID, sample_N))
     index.nprobe = min(config.nprobe, nlist)
     return index
+
+
+def _continued(query_MD: np.ndarray, dimension: int) -> np.ndarray:
+    """Queries as the index takes them: a 1 at the end where the vectors have a bias column."""
+    if query_MD.shape[1] + 1 == dimension:
+        query_MD = np.pad(query_MD, ((0, 0), (0, 1)), constant_values=1)
+    return np.ascontiguousarray(query_MD, np.float32)
 
 
 def _rows(vector_ID: np.ndarray, item_N: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ from pinrec_core.retrieval.compress import KeptQueries, compress
 from pinrec_core.retrieval.generate import Question, generate
 from pinrec_core.retrieval.index import ItemIndex
 from pinrec_core.retrieval.merge import interleave
+from pinrec_core.retrieval.search import Followers, join, own_scores, search
 from pinrec_core.schemas import NO_ITEM
 
 _BATCH = 256  # requests generated and searched together; sorted by length, so that padding is small
@@ -36,7 +37,7 @@ class Candidates:
     """Ranked candidates, best first, and the query that claimed each."""
 
     item_RN: np.ndarray  # int64 dense item index; NO_ITEM only if an approximate index could not fill the list
-    score_RN: np.ndarray  # float32 inner product with the query that claimed it, -inf at NO_ITEM
+    score_RN: np.ndarray  # float32 score of the index for the query that claimed it, -inf at NO_ITEM
     outcome_RN: np.ndarray  # int64 action bit number that query asked for, -1 at NO_ITEM
     offset_RN: np.ndarray  # int64 time-offset bucket it asked for, 0 = "now", -1 at NO_ITEM
     step_RN: np.ndarray  # int64 generation step of that query, -1 at NO_ITEM
@@ -89,20 +90,24 @@ class Retriever:
         for start in range(0, len(order_R), _BATCH):
             rows_B = order_R[start : start + _BATCH]
             time_B = torch.from_numpy(np.asarray(time_R, np.int64)[rows_B])
-            queries = generate(self.model, collate([cut[row] for row in rows_B]), Question(surface, asked, time_B),
-                               self.generation, self.item_vectors_ID)
-            parts.append(self._answer(compress(queries, self.generation.merge_cosine, n), rows_B, n, depth))
+            batch = collate([cut[row] for row in rows_B])
+            queries = generate(self.model, batch, Question(surface, asked, time_B), self.generation,
+                               self.item_vectors_ID)
+            kept, followers = compress(queries, self.generation.merge_cosine, n), Followers.of(self.model, batch)
+            parts.append(self._answer(kept, followers, rows_B, n, depth))
         return _in_order(parts, order_R)
 
-    def _answer(self, kept: KeptQueries, rows_B: np.ndarray, n: int, depth: int) -> tuple[Candidates, QueryLists]:
+    def _answer(self, kept: KeptQueries, followers: Followers, rows_B: np.ndarray, n: int,
+                depth: int) -> tuple[Candidates, QueryLists]:
         """Search and interleave one batch, again and deeper for the requests that are not settled yet."""
         first_k = min(n, math.ceil(self.generation.overfetch * kept.budget_BP.max(initial=1)))
-        score_BPK, item_BPK = self._search(kept, max(depth, first_k))
+        score_BPK, item_BPK = self._search(kept, followers, max(depth, first_k))
         lists, open_B = _interleaved(kept, score_BPK, item_BPK, n)
         for exhaustive in (False, True):  # an approximate search may still leave places free; then visit everything
             if open_B.any():
                 part = kept.rows(open_B)
-                found, still_open = _interleaved(part, *self._search(part, n, exhaustive=exhaustive), n)
+                deeper = self._search(part, followers.rows(open_B), n, exhaustive=exhaustive)
+                found, still_open = _interleaved(part, *deeper, n)
                 for whole, settled in zip(_columns(lists), _columns(found), strict=True):
                     whole[open_B] = settled
                 open_B[open_B] = still_open
@@ -111,14 +116,13 @@ class Retriever:
         return lists, QueryLists(request_M, kept.outcome_BP[mask], kept.offset_BP[mask], kept.step_BP[mask],
                                  kept.budget_BP[mask], kept.vector_BPD[mask], item_BPK[mask][:, :depth])
 
-    def _search(self, kept: KeptQueries, k: int, *, exhaustive: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """The k nearest items of every kept query; NO_ITEM at padding."""
-        mask = kept.kept_BP
-        score_MK, item_MK = self.index.search(kept.vector_BPD[mask], k, exhaustive=exhaustive)
-        shape = (*mask.shape, score_MK.shape[1])
-        score_BPK, item_BPK = np.full(shape, -np.inf, np.float32), np.full(shape, NO_ITEM, np.int64)
-        score_BPK[mask], item_BPK[mask] = score_MK, item_MK
-        return score_BPK, item_BPK
+    def _search(self, kept: KeptQueries, followers: Followers, k: int, *,
+                exhaustive: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """The k best items of every kept query, transitions included."""
+        found = search(self.index, kept, k, exhaustive=exhaustive)
+        if not followers.item_BC.shape[1]:
+            return found
+        return join(*found, followers, own_scores(kept, followers, self.search_vectors_ID))
 
 
 def _interleaved(kept: KeptQueries, score_BPK: np.ndarray, item_BPK: np.ndarray,

@@ -139,7 +139,8 @@ def _optimizer(model: PinRec, config: TrainConfig, steps: int):
     """AdamW with decay on matrices of linear layers only; linear warm-up, then cosine to zero."""
     decayed, plain = [], []
     for name, parameter in model.named_parameters():
-        is_table = any(part in name for part in ("ids.", "attributes", "position", "surface", "action", "offset"))
+        is_table = any(part in name for part in ("ids.", "attributes", "position", "surface", "action", "offset",
+                                                 "item_bias"))
         (decayed if parameter.ndim == 2 and not is_table else plain).append(parameter)
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))

@@ -30,8 +30,11 @@ def sampled_softmax(positive_N: Tensor, pool_QP: Tensor, query_N: Tensor, negati
     """
     if correct_positive:
         positive_N = positive_N - negatives.log_expected_N
-    corrected_QP = (pool_QP - negatives.log_expected_P).masked_fill(negatives.banned_QP, float("-inf"))
-    log_z_N = torch.logaddexp(positive_N, corrected_QP.logsumexp(1)[query_N])
+    if negatives.whole:
+        log_z_N = pool_QP.logsumexp(1)[query_N]  # has the positive in it; nothing to correct, and half the time
+    else:
+        corrected_QP = (pool_QP - negatives.log_expected_P).masked_fill(negatives.banned_QP, float("-inf"))
+        log_z_N = torch.logaddexp(positive_N, corrected_QP.logsumexp(1)[query_N])
     if view_NK is not None and view_NK.shape[1]:
         log_z_N = torch.cat([log_z_N[:, None], view_NK], dim=1).logsumexp(1)
     return log_z_N - positive_N

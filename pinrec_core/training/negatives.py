@@ -20,12 +20,16 @@ NEVER = 1e-9  # least expected count: a batch of one user has no in-batch negati
 
 
 class Negatives(NamedTuple):
-    """Pool items with the log of their expected number of occurrences in the pool."""
+    """Pool items with the log of their expected number of occurrences in the pool.
+
+    A pool that is `whole` holds every item once, the targets' own included, and bans none: the full softmax.
+    """
 
     item_P: Tensor
     log_expected_P: Tensor  # float32
     log_expected_N: Tensor  # the same for each target's own item, for the classic correction
     banned_QP: Tensor  # bool: not a negative of this query (what it asks for, or another positive of its user)
+    whole: bool = False
 
 
 class Draws(NamedTuple):
@@ -63,6 +67,8 @@ def draw_negatives(targets: Targets, query_N: Tensor, draws: Draws, retrievable:
     Without random negatives (R = 0) an item that is no one's target never enters the pool: the estimate of Z covers
     the items that are targets, and says nothing of the rest of the catalogue.
     """
+    if config.random_negatives >= len(retrievable):
+        return _whole_catalogue(targets, retrievable)
     distinct = draws.item_C.unique()
     kept = min(len(distinct), config.in_batch_negatives)
     in_batch = distinct[torch.randperm(len(distinct))[:kept]]
@@ -78,6 +84,12 @@ def draw_negatives(targets: Targets, query_N: Tensor, draws: Draws, retrievable:
     user_Q = query_N.new_zeros(len(banned_QP)).index_put((query_N,), draws.user_N)
     banned_QP[:, :kept] |= _hits(draws.user_C, draws.item_C, in_batch)[user_Q]
     return Negatives(item_P, log_expected(item_P), log_expected(targets.item_N), banned_QP)
+
+
+def _whole_catalogue(targets: Targets, retrievable: Tensor) -> Negatives:
+    """Every item once."""
+    return Negatives(retrievable, torch.zeros(len(retrievable)), torch.zeros(len(targets.item_N)),
+                     torch.zeros(1, 1, dtype=torch.bool), whole=True)
 
 
 def _hits(owner_N: Tensor, item_N: Tensor, item_P: Tensor) -> Tensor:

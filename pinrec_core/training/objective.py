@@ -66,11 +66,13 @@ class Objective:
         groups = (history.item_BT, targets.item_N, negatives.item_P, targets.ignored_NK)
         vectors_UD, (item_BT, item_N, item_P, ignored_NK) = self._encode_once(groups)
         states = self.model.encode(dataclasses.replace(history, item_BT=item_BT), vectors_UD)
-        scaled_QD = self.model.scale * self.model.query(states, queries.row_Q, queries.column_Q, queries.asked)
-        scaled_ND = scaled_QD[queries.place_N]
+        query_QD = self.model.query(states, queries.row_Q, queries.column_Q, queries.asked)
+        asked = query_QD[queries.place_N], targets.surface_N
+        positive_N = self.model.paired_logits(*asked, vectors_UD[item_N][:, None], targets.item_N[:, None])[:, 0]
+        pool_QP = self.model.logits(query_QD, queries.asked.surface_N, vectors_UD[item_P], negatives.item_P)
         loss_N = sampled_softmax(
-            (scaled_ND * vectors_UD[item_N]).sum(1), scaled_QD @ vectors_UD[item_P].T, queries.place_N, negatives,
-            self._view_logits(scaled_ND, vectors_UD, ignored_NK, targets.ignored_NK),
+            positive_N, pool_QP, queries.place_N, negatives,
+            self._view_logits(asked, vectors_UD, ignored_NK, targets.ignored_NK),
             correct_positive=self.config.correct_positive)
         loss = least_of_groups(loss_N, targets.weight_N, targets.group_N)
         if self.config.action_loss:
@@ -84,10 +86,10 @@ class Objective:
         places = place.split([group.numel() for group in groups])
         return self.model.item_vectors(distinct), [p.view(g.shape) for p, g in zip(places, groups, strict=True)]
 
-    @staticmethod
-    def _view_logits(scaled_ND: Tensor, vectors_UD: Tensor, place_NK: Tensor, ignored_NK: Tensor) -> Tensor | None:
+    def _view_logits(self, asked: tuple[Tensor, Tensor], vectors_UD: Tensor, place_NK: Tensor,
+                     ignored_NK: Tensor) -> Tensor | None:
         """Logits [N, K] of the shown and ignored items, -inf at padding; None without any."""
         if not ignored_NK.shape[1]:
             return None
-        logits_NK = torch.einsum("nd,nkd->nk", scaled_ND, vectors_UD[place_NK])
+        logits_NK = self.model.paired_logits(*asked, vectors_UD[place_NK], ignored_NK.clamp(min=0))
         return logits_NK.masked_fill(ignored_NK == NO_ITEM, float("-inf"))

@@ -63,12 +63,12 @@ def outcome_mixture(model: PinRec, vectors_ID: Tensor, history: HistoryBatch, su
     """p(item | history, surface) [R, I]: the outcomes' softmaxes, mixed by how often each occurs, offsets equally."""
     states, row_R = model.encode(history, vectors_ID), torch.arange(len(history))
     code_R = torch.full_like(row_R, model.log.surface_names.index(surface))
-    mixture = torch.zeros(len(history), len(vectors_ID))
+    mixture, items = torch.zeros(len(history), len(vectors_ID)), torch.arange(len(vectors_ID))
     offsets = model.config.offset_buckets
     for (action, share), offset in product(model.action_shares[surface].items(), range(offsets)):
         if share > 0:
             action_R = torch.full_like(row_R, model.log.action_names.index(action))
             conditions = Conditions(action_R, code_R, torch.full_like(row_R, offset))
-            logits = model.scale * (model.query(states, row_R, states.last_B, conditions) @ vectors_ID.T)
+            logits = model.logits(model.query(states, row_R, states.last_B, conditions), code_R, vectors_ID, items)
             mixture += share / offsets * logits.masked_fill(~model.retrievable_I, float("-inf")).softmax(1)
     return mixture

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from pinrec_core.config import Conditioning
 from pinrec_core.data.batch import collate
@@ -103,3 +104,35 @@ def test_masking_hides_actions_in_training_only():
     assert not torch.allclose(model.encode(batch).hidden_BLW, model.encode(bare).hidden_BLW)
     model.train()
     torch.testing.assert_close(model.encode(batch).hidden_BLW, model.encode(bare).hidden_BLW)
+
+
+def with_bias():
+    return make(CONFIG.model_copy(update={"item_bias": True}), items(cold=(4, 5)))
+
+
+def test_the_score_bias_is_of_its_surface_and_nothing_for_items_never_trained_on():
+    plain, model = make(table=items(cold=(4, 5))), with_bias()
+    query, surface, every = F.normalize(torch.randn(2, 8), dim=1), torch.tensor([1, 0]), torch.arange(20)
+    vectors = model.all_item_vectors()
+    added = model.logits(query, surface, vectors, every) - plain.logits(query, surface, vectors, every)
+    known = torch.ones(20).index_fill(0, torch.tensor([4, 5]), 0.0)
+    torch.testing.assert_close(added, model.item_bias[surface] * known, atol=1e-4, rtol=0)
+    paired = model.paired_logits(query, surface, vectors.expand(2, -1, -1), every.expand(2, -1))
+    torch.testing.assert_close(paired, model.logits(query, surface, vectors, every), atol=1e-4, rtol=0)
+
+
+def test_search_vectors_turn_the_score_into_an_inner_product():
+    model, query = with_bias(), F.normalize(torch.randn(3, 8), dim=1)
+    searched = model.search_vectors("search")
+    assert searched.shape == (20, 9)
+    score = torch.cat([query, torch.ones(3, 1)], dim=1) @ searched.T
+    wanted = model.logits(query, torch.ones(3, dtype=torch.long), model.all_item_vectors(), torch.arange(20))
+    torch.testing.assert_close(score * model.scale, wanted, atol=1e-4, rtol=0)
+    assert torch.equal(make().search_vectors("home"), make().all_item_vectors())
+
+
+def test_a_model_with_bias_is_saved_and_loaded(tmp_path):
+    model = with_bias()
+    save_model(model, tmp_path)
+    write_manifest(tmp_path, kind="model")
+    assert torch.equal(load_model(tmp_path).item_bias, model.item_bias)

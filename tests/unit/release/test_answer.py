@@ -28,7 +28,7 @@ def live_registry(registry, verdicts, releases) -> str:
 def test_the_answer_is_what_the_evaluated_model_retrieves(live_registry, world):
     found = recommend(live_registry, "home", "u007", n=15)
     model, dataset = load_model(world / "model-home"), Dataset.open(world / "dataset")
-    index = ItemIndex.build(model.all_item_vectors().numpy(), model.retrievable_I.numpy(), IndexConfig())
+    index = ItemIndex.build(model.search_vectors("home").numpy(), model.retrievable_I.numpy(), IndexConfig())
     history = dataset.history(dataset.user_index("u007"), END_MS, 8)
     wanted = Retriever(model, index, GENERATION).retrieve([history], "home", np.array([END_MS]), n=15)
     assert [item.item_id for item in found] == [f"i{index}" for index in wanted.item_RN[0]]

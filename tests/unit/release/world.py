@@ -65,7 +65,8 @@ def build(world: Path, verdict: Path, registry: Path | str, surface: str, **sett
 def write_model(folder: Path, items: pa.Table, seed: int, dataset: Path) -> None:
     """An untrained model with weights large enough that users get different answers."""
     torch.manual_seed(seed)
-    config = ModelConfig(width=16, layers=1, heads=2, item_dim=16, max_length=8, id_buckets=256, id_dim=16)
+    config = ModelConfig(width=16, layers=1, heads=2, item_dim=16, max_length=8, id_buckets=256, id_dim=16,
+                         item_bias=True)
     model = PinRec(config, LOG, items, {surface: {"click": 0.6, "save": 0.4} for surface in LOG.surfaces})
     with torch.no_grad():
         for parameter in model.parameters():

@@ -74,3 +74,10 @@ def test_only_the_least_of_a_group_counts_and_takes_the_gradient():
 def test_targets_alone_are_a_weighted_mean():
     loss, weight = torch.tensor([3.0, 1.0, 2.0]), torch.tensor([1.0, 0.5, 2.0])
     assert least_of_groups(loss, weight, torch.arange(3)).item() == pytest.approx((3 + 0.5 + 4) / 3)
+
+
+def test_a_whole_pool_is_the_cross_entropy():
+    logits, item = torch.randn(3, 6), torch.tensor([0, 5, 2])
+    given = Negatives(torch.arange(6), torch.zeros(6), torch.zeros(3), torch.zeros(1, 1, dtype=torch.bool), whole=True)
+    loss = sampled_softmax(logits[torch.arange(3), item], logits, torch.arange(3), given)
+    torch.testing.assert_close(loss, torch.nn.functional.cross_entropy(logits, item, reduction="none"))

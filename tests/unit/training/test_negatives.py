@@ -46,14 +46,14 @@ def test_own_item_and_other_positives_of_the_user_are_no_negatives():
 
 def test_what_a_query_asks_for_besides_is_no_negative_of_it():
     asked, user_B = targets([0, 0, 1], [3, 4, 5]), torch.tensor([0, 1])
-    found = draw_negatives(asked, torch.tensor([1, 1, 0]), draws_of(asked, user_B), torch.tensor([3, 4, 5, 6]),
+    found = draw_negatives(asked, torch.tensor([1, 1, 0]), draws_of(asked, user_B), torch.tensor([3, 4, 5, 6] * 20),
                            sketch_of([3, 4, 5]), PretrainConfig(in_batch_negatives=0, random_negatives=50))
     allowed = [sorted(set(found.item_P[~row].tolist())) for row in found.banned_QP]
     assert allowed == [[3, 4, 6], [5, 6]]
 
 
 def test_a_random_draw_of_the_positive_is_banned():
-    found = drawn(targets([0], [3]), torch.tensor([0]), torch.tensor([3]), sketch_of([3]), random_negatives=5)
+    found = drawn(targets([0], [3]), torch.tensor([0]), torch.full((6,), 3), sketch_of([3]), random_negatives=5)
     assert found.banned_QP.all()
 
 
@@ -136,6 +136,12 @@ def test_the_estimate_of_z_is_the_full_softmax_of_the_catalogue(config):
     full = logits.exp().sum().item()
     assert abs(mean - full) < 4 * error
     assert error < 0.02 * full
+
+
+def test_a_pool_as_large_as_the_catalogue_is_every_item_once():
+    found = drawn(targets([0, 0], [3, 4]), torch.tensor([0]), torch.arange(2, 7), sketch_of([3, 4]), random_negatives=5)
+    assert found.item_P.tolist() == [2, 3, 4, 5, 6]
+    assert found.whole and not found.log_expected_P.any() and not found.banned_QP.any()
 
 
 def test_the_sketch_never_counts_too_little_and_is_exact_when_wide():
