@@ -80,7 +80,7 @@ class Surface:
         return found
 
     def _retriever(self, row: Row, model: PinRec) -> Retriever:
-        return exact_retriever(model, self._generation(row, model))
+        return exact_retriever(model, self.name, self._generation(row, model))
 
     def _generation(self, row: Row, model: PinRec) -> GenerationConfig:
         """One query a step, for the most frequent action, where the outcome changes nothing or one vector is wanted."""
