@@ -22,6 +22,7 @@ from pinrec_core.data.requests import Requests
 from pinrec_core.evaluation.baselines import latest_items
 from pinrec_core.evaluation.cohort import Cohort
 from pinrec_core.evaluation.subject import exact_retriever
+from pinrec_core.logs.importers.amazon import SURFACE
 from pinrec_core.model.transitions import DECAY, LATEST, count_transitions
 from pinrec_core.training.pretrain import fit_base
 from pinrec_core.training.validation import RECALL_AT, Validation
@@ -75,7 +76,7 @@ def pinrec(**changes) -> Train:
         with tempfile.TemporaryDirectory() as folder:
             fit = fit_base(data.training, Validation(data.full, [data.validation]), model, pretrain,
                            Path(folder) / "metrics.jsonl")
-        return functools.partial(_retrieved, exact_retriever(fit.model, GenerationConfig(steps=1)))
+        return functools.partial(_retrieved, exact_retriever(fit.model, SURFACE, GenerationConfig(steps=1)))
 
     return train
 

@@ -94,7 +94,7 @@ class Surface:
         return generation.model_copy(update={"budgets": budgets, "steps": steps})
 
     def _ask(self, retriever: Retriever, generation: GenerationConfig) -> Answers:
-        other = Retriever(retriever.model, retriever.index, generation, retriever.item_vectors_ID)
+        other = Retriever(retriever.model, retriever.index, generation, retriever.search_vectors_ID)
         return ask(other, self.data, self.cohort, max(self.config.evaluation.ks))
 
     def _first_vectors(self, retriever: Retriever, counts: tuple[int, ...]) -> dict[int, np.ndarray]:
@@ -106,7 +106,7 @@ class Surface:
                                       retriever.model.action_shares))
         steps = math.ceil(max(counts) / per_step)
         other = Retriever(retriever.model, retriever.index, retriever.generation.model_copy(
-            update={"steps": steps, "merge_cosine": 1.0}), retriever.item_vectors_ID)
+            update={"steps": steps, "merge_cosine": 1.0}), retriever.search_vectors_ID)
         ranks = {count: np.full(len(self.cohort.item_T), NEVER, np.int64) for count in counts}
         for start in range(0, len(self.cohort), _CHUNK):
             stop = min(start + _CHUNK, len(self.cohort))

@@ -225,6 +225,7 @@ class TrainConfig(Section):
     grad_clip: float = Field(default=1.0, gt=0)  # gradient norm
     random_negatives: int = Field(default=1024, ge=0)  # uniform items per step; as many as there are = all, full
     # softmax; 0 = none: items that are never targets are then never negatives, and nothing lowers their scores
+    cold_negatives: bool = True  # random negatives include items no train user engaged with; false may favour them
     in_batch_negatives: int = Field(default=1024, ge=0)  # at most this many distinct targets of the batch; 0 = none
     correct_positive: bool = False  # also subtract log q from the positive's logit (classic) or leave it (2507.09331)
     sketch_width: Positive = 65536  # count-min sketch columns; several times the catalogue

@@ -80,8 +80,9 @@ class Translation:
 
 def exact_retriever(model: PinRec, surface: str, generation: GenerationConfig) -> Retriever:
     """The retriever that serves, over an index of the model's own items: exact up to the default limit, IVF beyond."""
-    index = ItemIndex.build(model.search_vectors(surface).numpy(), model.retrievable_I.numpy(), IndexConfig())
-    return Retriever(model, index, generation, model.all_item_vectors())
+    vectors_ID = model.search_vectors(surface)
+    index = ItemIndex.build(vectors_ID.numpy(), model.retrievable_I.numpy(), IndexConfig())
+    return Retriever(model, index, generation, vectors_ID)
 
 
 def ask(retriever: Retriever, dataset: Dataset, cohort: Cohort, depth: int) -> Answers:

@@ -60,10 +60,11 @@ class Retriever:
     """A model and an index over its item vectors. Create once, call often; calls do not change it."""
 
     def __init__(self, model: PinRec, index: ItemIndex, generation: GenerationConfig,
-                 item_vectors_ID: torch.Tensor | None = None):
-        """`item_vectors_ID` (the model's own) makes reading histories cheaper; without it they are encoded per call."""
+                 search_vectors_ID: torch.Tensor | None = None):
+        """`search_vectors_ID`, all that the index was built of, makes reading histories cheaper; a model with
+        transitions needs it, others encode what they read per call without it."""
         self.model, self.index, self.generation = model.eval(), index, generation
-        self.item_vectors_ID = item_vectors_ID
+        self.search_vectors_ID = search_vectors_ID
 
     def retrieve(self, histories: Sequence[History], surface: str, time_R: np.ndarray, *,
                  shares: Mapping[str, float] | None = None, n: int = 0) -> Candidates:
@@ -92,10 +93,14 @@ class Retriever:
             time_B = torch.from_numpy(np.asarray(time_R, np.int64)[rows_B])
             batch = collate([cut[row] for row in rows_B])
             queries = generate(self.model, batch, Question(surface, asked, time_B), self.generation,
-                               self.item_vectors_ID)
+                               self._item_vectors())
             kept, followers = compress(queries, self.generation.merge_cosine, n), Followers.of(self.model, batch)
             parts.append(self._answer(kept, followers, rows_B, n, depth))
         return _in_order(parts, order_R)
+
+    def _item_vectors(self) -> torch.Tensor | None:
+        """The unit vectors of all items: what is searched, without its bias column."""
+        return None if self.search_vectors_ID is None else self.search_vectors_ID[:, : self.model.config.item_dim]
 
     def _answer(self, kept: KeptQueries, followers: Followers, rows_B: np.ndarray, n: int,
                 depth: int) -> tuple[Candidates, QueryLists]:
@@ -122,7 +127,7 @@ class Retriever:
         found = search(self.index, kept, k, exhaustive=exhaustive)
         if not followers.item_BC.shape[1]:
             return found
-        return join(*found, followers, own_scores(kept, followers, self.search_vectors_ID))
+        return join(*found, followers, own_scores(kept, followers, self.search_vectors_ID.numpy()))
 
 
 def _interleaved(kept: KeptQueries, score_BPK: np.ndarray, item_BPK: np.ndarray,

@@ -1,6 +1,6 @@
 """The search of one batch: the index's neighbours of each query, and what counted transitions add to them.
 
-A model with transitions scores an item by a product of two experts (Hinton, 2002): p(item) ~ p_query * (1 + c / FAINT)^w,
+A model with transitions scores an item by a product of experts (Hinton, 2002): p(item) ~ p_query * (1 + c / FAINT)^w,
 where c is how much the item follows the request's latest items. In the units of the index, which are those of the score
 over the model's scale, a follower gets w * log(1 + c / FAINT) / scale on top. Items that follow nothing get nothing, so
 the best k of neighbours and followers together are the best k of all.
@@ -62,7 +62,8 @@ def join(score_BPK: np.ndarray, item_BPK: np.ndarray, followers: Followers,
     """
     K = item_BPK.shape[2]
     repeated_BPK = _contained(item_BPK, followers.item_BC)
-    score_BPM = np.concatenate([np.where(repeated_BPK, -np.inf, score_BPK), own_BPC + followers.bonus_BC[:, None]], axis=2)
+    followed_BPC = own_BPC + followers.bonus_BC[:, None]
+    score_BPM = np.concatenate([np.where(repeated_BPK, -np.inf, score_BPK), followed_BPC], axis=2)
     item_BPM = np.concatenate([np.where(repeated_BPK, NO_ITEM, item_BPK),
                                np.broadcast_to(followers.item_BC[:, None], own_BPC.shape)], axis=2)
     score_BPM[item_BPM == NO_ITEM] = -np.inf

@@ -21,6 +21,7 @@ from pinrec_core.training.objective import Objective
 from pinrec_core.training.validation import RECALL_AT, Validation
 
 logger = logging.getLogger("pinrec")
+TRANSITION_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # tried on validation
 PROGRESS_S = 10.0  # seconds between progress lines
 
 
@@ -64,6 +65,7 @@ class Fit:
         if self.best_weights:
             self.model.load_state_dict(self.best_weights)
         self.model.eval()
+        self._weigh_transitions()
 
     @property
     def steps(self) -> int:
@@ -110,6 +112,20 @@ class Fit:
             self.best_recall, self.best_epoch = recall, epoch
             self.best_weights = copy.deepcopy(self.model.state_dict())
         return epoch - self.best_epoch >= self.config.patience
+
+    def _weigh_transitions(self) -> None:
+        """Give counted transitions, if the model has any, the weight that validation finds best; none without requests.
+
+        The weight is the last thing that is chosen: every epoch was judged on what the network alone can do.
+        """
+        if self.model.transitions is None or not len(self.validation):
+            return
+        recalls = self.validation.recalls(self.model, TRANSITION_WEIGHTS)
+        best = int(np.argmax(recalls))
+        self.model.transition_weight, self.best_recall = TRANSITION_WEIGHTS[best], recalls[best]
+        self._record({"transition_weights": TRANSITION_WEIGHTS, "transition_recalls": recalls})
+        logger.info("%s transitions get weight %.2f, validation recall@%d %.4f (%.4f without)", self.stage,
+                    TRANSITION_WEIGHTS[best], RECALL_AT, recalls[best], recalls[0])
 
     def _record(self, entry: dict) -> None:
         with open(self.metrics_path, "a") as file:

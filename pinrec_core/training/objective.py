@@ -53,8 +53,9 @@ class Objective:
                               "raise action_mask or set action_loss to 0")
         self.model, self.config = model, config
         self.sketch = CountMinSketch(config.sketch_width, config.sketch_depth, config.seed)
-        # Items that are never a positive would teach that an item without an id is a bad one: zero-shot would be lost.
-        self.retrievable = (model.retrievable_I & model.trained_I).nonzero().squeeze(1)
+        # Cold items are never a positive: as negatives they may teach that an item without an id is a bad one.
+        drawn_I = model.retrievable_I if config.cold_negatives else model.retrievable_I & model.trained_I
+        self.retrievable = drawn_I.nonzero().squeeze(1)
 
     def __call__(self, batch: TrainingBatch) -> Tensor:
         """Weighted loss (scalar): the mean over the batch's targets or groups, and the action loss if there is one."""

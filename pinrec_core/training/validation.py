@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 
 import numpy as np
@@ -15,6 +15,8 @@ from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.requests import Requests, requests_in
 from pinrec_core.model.conditions import Conditions
 from pinrec_core.model.pinrec import PinRec
+from pinrec_core.model.transitions import LATEST, NEIGHBOURS, bonus, latest_first
+from pinrec_core.schemas import NO_ITEM
 
 RECALL_AT = 50
 REQUESTS_AT_ONCE = 512
@@ -39,24 +41,41 @@ class Validation:
     def __len__(self) -> int:
         return sum(len(requests) for requests in self.requests)
 
-    @torch.no_grad()
     def recall(self, model: PinRec) -> float:
         """Mean over requests of the share of targets among the 50 likeliest items (higher is better)."""
+        return self.recalls(model, (0.0,))[0]
+
+    @torch.no_grad()
+    def recalls(self, model: PinRec, transition_weights: Sequence[float]) -> list[float]:
+        """The same with counted transitions joining the score, for each of their weights."""
         model.eval()
         vectors_ID = model.all_item_vectors()
-        return float(np.concatenate([self._recalls(model, vectors_ID, r) for r in self.requests]).mean())
+        found = [found for requests in self.requests
+                 for found in self._found(model, vectors_ID, requests, transition_weights)]
+        return np.mean(found, axis=0).tolist()
 
-    def _recalls(self, model: PinRec, vectors_ID: Tensor, requests: Requests) -> np.ndarray:
-        out = []
+    def _found(self, model: PinRec, vectors_ID: Tensor, requests: Requests,
+               weights: Sequence[float]) -> Iterator[list[float]]:
+        """Per request, the share of its targets that is found with each weight."""
         for first in range(0, len(requests), REQUESTS_AT_ONCE):
             part = requests.take(np.arange(first, min(first + REQUESTS_AT_ONCE, len(requests))))
             history = collate(part.histories(self.dataset, model.config.max_length))
-            top_RK = outcome_mixture(model, vectors_ID, history, part.surface).topk(
-                min(RECALL_AT, len(vectors_ID)), dim=1).indices.numpy()
-            for r, top_K in enumerate(top_RK):
-                items = part.item_T[part.offsets_R1[r]:part.offsets_R1[r + 1]]
-                out.append(np.isin(items, top_K).mean())
-        return np.array(out)
+            score_RI = outcome_mixture(model, vectors_ID, history, part.surface).log()
+            bonus_RI = _transition_bonus(model, history) if any(weights) else torch.zeros(())
+            top_WRK = [(score_RI + weight * bonus_RI).topk(min(RECALL_AT, len(vectors_ID)), dim=1).indices.numpy()
+                       for weight in weights]
+            for row, items in enumerate(np.split(part.item_T, part.offsets_R1[1:-1])):
+                yield [float(np.isin(items, top_RK[row]).mean()) for top_RK in top_WRK]
+
+
+def _transition_bonus(model: PinRec, history: HistoryBatch) -> Tensor:
+    """log(1 + c / FAINT) [R, I] of how much each item follows the latest of a history."""
+    latest_RL = latest_first(history.item_BT.numpy(), history.length_B.numpy())
+    item_RC, weight_RC = model.transitions.followers(latest_RL, min(model.n_items, LATEST * NEIGHBOURS))
+    bonus_RI = torch.zeros(len(history), model.n_items + 1)
+    bonus_RI.scatter_(1, torch.from_numpy(np.where(item_RC == NO_ITEM, model.n_items, item_RC)),
+                      torch.from_numpy(bonus(weight_RC)))
+    return bonus_RI[:, :-1]
 
 
 def outcome_mixture(model: PinRec, vectors_ID: Tensor, history: HistoryBatch, surface: str) -> Tensor:

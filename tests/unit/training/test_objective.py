@@ -56,8 +56,10 @@ def test_every_conditioning_trains(dataset, conditioning):
     assert losses[-1].item() < 0.7 * losses[0].item()
 
 
-def test_items_nobody_engaged_with_are_no_random_negatives(dataset):
+@pytest.mark.parametrize(("wanted", "first"), [(False, 2), (True, 0)])
+def test_cold_items_are_random_negatives_only_if_wanted(dataset, wanted, first):
     cold = dataset.items.set_column(dataset.items.schema.get_field_index("train_count"), "train_count",
                                     [[0, 0] + [1] * 8])
-    drawn = Objective(model_of(dataclasses.replace(dataset, items=cold)), PretrainConfig()).retrievable
-    assert drawn.tolist() == [2, 3, 4, 5, 6, 7, 8]  # item 9 is a query
+    model = model_of(dataclasses.replace(dataset, items=cold))
+    drawn = Objective(model, PretrainConfig(cold_negatives=wanted)).retrievable
+    assert drawn.tolist() == list(range(first, 9))  # item 9 is a query
