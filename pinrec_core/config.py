@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from pinrec_core.errors import ConfigError
+from pinrec_core.errors import ConfigError, explain
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(gt=0)]
@@ -32,7 +32,7 @@ class Section(BaseModel):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise ConfigError(_explain(cls, error)) from error
+            raise ConfigError(explain(cls, error)) from error
 
 
 class LogConfig(Section):
@@ -147,10 +147,19 @@ class ValidateConfig(Section):
 
 
 class Conditioning(StrEnum):
-    """What the output head is told beside the hidden state."""
+    """Where the wanted outcome (action and surface) enters the model."""
 
     NONE = "none"
-    OUTCOME = "outcome"  # action and surface embeddings
+    OUTCOME = "outcome"  # at the head, beside the hidden state
+    BACKBONE = "backbone"  # at the head and in the last block, whose layer norms it sets; that block runs per query
+
+
+class AttentionBias(StrEnum):
+    """What attention knows of the distance between two tokens, beside their position embeddings."""
+
+    NONE = "none"
+    POSITION = "position"  # a learned logit per head and bucket of the distance in positions
+    POSITION_TIME = "position_time"  # and one per bucket of the gap in time
 
 
 class ModelConfig(Section):
@@ -161,7 +170,11 @@ class ModelConfig(Section):
     heads: Positive = 2  # attention heads; must divide width
     item_dim: Positive = 64  # dimension of item vectors and queries
     max_length: Positive = 64  # most recent tokens the model sees
-    dropout: Share = 0.1  # on embeddings, attention and residuals
+    dropout: Share = 0.1  # on attention and residuals
+    embedding_dropout: Share | None = None  # on token inputs; left out = the same as dropout
+    absolute_time: bool = True  # tokens know their time of the day, week, season and year
+    relative_time: bool = True  # tokens know the gap to the token before them
+    attention_bias: AttentionBias = AttentionBias.NONE
     use_content: bool = True  # frozen content vectors and attribute bags feed the item encoder
     use_ids: bool = True  # multi-hash id tables feed the item encoder
     id_hashes: Positive = 2  # hash functions, one table each
@@ -172,6 +185,10 @@ class ModelConfig(Section):
     attribute_dim: Positive = 32  # width of the mean attribute embedding
     action_mask: Share = 0.2  # probability that a past token's action is hidden while training
     conditioning: Conditioning = Conditioning.OUTCOME
+    offsets_s: tuple[float, ...] = ()  # upper bounds (seconds) of time-offset buckets, one more bucket is open-ended;
+    #                                    bucket 0 is "now"; () = no offsets, queries ask for the plain next item
+    transitions: bool = False  # counted item-to-item transitions join the score, weighted by what validation finds best
+    transition_half_life_days: float = Field(default=0.0, ge=0)  # a transition this old counts half; 0 = all the same
     item_bias: bool = False  # a learned offset per surface and item in the score: what is popular there whoever asks
     initial_temperature: float = Field(default=0.07, gt=0)  # tau; logits = cosine / tau, tau is learned
     min_temperature: float = Field(default=0.01, gt=0)  # lower clamp of tau
@@ -184,7 +201,17 @@ class ModelConfig(Section):
             raise ValueError(f"id_hashes {self.id_hashes} does not divide id_dim {self.id_dim}")
         if not (self.use_content or self.use_ids):
             raise ValueError("use_content and use_ids are both false; an item would have no features")
+        if self.conditioning is Conditioning.BACKBONE and self.layers < 2:
+            raise ValueError(f"conditioning 'backbone' makes the last block a conditioned one and needs layers >= 2, "
+                             f"not {self.layers}; add a layer or use conditioning 'outcome'")
+        if any(bound <= 0 for bound in self.offsets_s) or list(self.offsets_s) != sorted(set(self.offsets_s)):
+            raise ValueError(f"offsets_s {list(self.offsets_s)} must be bounds above 0 in ascending order")
         return self
+
+    @property
+    def offset_buckets(self) -> int:
+        """Time offsets a query can be asked for: 1 when the model knows none."""
+        return len(self.offsets_s) + 1
 
 
 class TrainConfig(Section):
@@ -196,21 +223,33 @@ class TrainConfig(Section):
     weight_decay: float = Field(default=0.01, ge=0)  # on matrices only
     warmup_share: Share = 0.05  # of all steps, linear; cosine to zero after
     grad_clip: float = Field(default=1.0, gt=0)  # gradient norm
-    random_negatives: Positive = 1024  # uniform items per step; the catalogue or more = every item, full softmax
-    in_batch_negatives: Positive = 1024  # at most this many distinct targets of the batch serve as negatives
+    random_negatives: int = Field(default=1024, ge=0)  # uniform items per step; as many as there are = all, full
+    # softmax; 0 = none: items that are never targets are then never negatives, and nothing lowers their scores
+    cold_negatives: bool = True  # random negatives include items no train user engaged with; false may favour them
+    in_batch_negatives: int = Field(default=1024, ge=0)  # at most this many distinct targets of the batch; 0 = none
     correct_positive: bool = False  # also subtract log q from the positive's logit (classic) or leave it (2507.09331)
     sketch_width: Positive = 65536  # count-min sketch columns; several times the catalogue
     sketch_depth: Positive = 2  # count-min sketch rows
+    feed_relaxation: bool = False  # order in a feed view means nothing: of its targets only the least loss counts
     recency_half_life_days: float = Field(default=0.0, ge=0)  # a target this old weighs half; 0 = all weigh the same
+    action_loss: float = Field(default=0.0, ge=0)  # weight of predicting past actions that action_mask hid; 0 = off
     patience: Positive = 3  # validations without improvement before stopping
     validation_users: Positive = 1000  # at most this many users are validated on
     min_validation_requests: Positive = 1  # with fewer, validation is too noisy to choose by: the last weights are kept
     max_bad_steps: int = Field(default=10, ge=0)  # steps with a non-finite loss or gradient before the run ends
     seed: int = 0
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not (self.random_negatives or self.in_batch_negatives):
+            raise ValueError("random_negatives and in_batch_negatives are both 0; a softmax needs one of them above 0")
+        return self
+
 
 class PretrainConfig(TrainConfig):
     """Next-engagement training on all surfaces (pretrain)."""
+
+    future_targets: Positive = 1  # next engagements each position predicts; without offsets_s an unordered window
 
 
 class FinetuneConfig(TrainConfig):
@@ -235,6 +274,7 @@ class GenerationConfig(Section):
     candidates: Positive = 100  # length of the merged list
     merge_cosine: float = Field(default=0.9, gt=0, le=1)  # a vector closer than this to an earlier one joins it
     step_decay: float = Field(default=0.5, gt=0, le=1)  # budget of step s is proportional to step_decay ** s
+    offset_shares: tuple[Share, ...] = ()  # of an outcome's budget, per bucket of model.offsets_s; () = alike
     overfetch: float = Field(default=2.0, ge=1)  # neighbours asked for per candidate wanted, before de-duplication
     budgets: dict[str, dict[str, Share]] = {}  # surface -> action -> share; a surface left out takes training shares
     seed: int = 0
@@ -247,13 +287,21 @@ class GenerationConfig(Section):
                 raise ValueError(f"budgets of {surface!r} sum to {sum(shares.values()):.4f}, they must sum to 1")
         return budgets
 
+    @field_validator("offset_shares")
+    @classmethod
+    def _offsets_sum_to_one(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        if shares and abs(sum(shares) - 1) > 1e-6:
+            raise ValueError(f"offset_shares sum to {sum(shares):.4f}, they must sum to 1")
+        return shares
+
 
 class EvaluationConfig(Section):
     """What evaluate measures."""
 
     ks: tuple[Positive, ...] = (10, 50, 100)  # cut-offs of recall, hit rate and unordered recall
     max_users: int = Field(default=0, ge=0)  # at most this many users per surface, seeded sample; 0 = all
-    recent_days: Positive = 2  # window of the recent own-surface popularity baseline
+    recent_days: Positive = 2  # half-life of an engagement in the recent own-surface popularity baseline
+    cooccurrence_half_life_days: float = Field(default=0.0, ge=0)  # the same of the co-occurrence baselines; 0 = none
     bootstrap_samples: Positive = 1000  # resamples of users behind each interval
     confidence: float = Field(default=0.95, gt=0, lt=1)  # level of the intervals
     seed: int = 0
@@ -321,7 +369,7 @@ class Config(Section):
         except tomllib.TOMLDecodeError as error:
             raise ConfigError(f"{path}: not TOML: {error}") from error
         except ValidationError as error:
-            raise ConfigError(f"{path}: {_explain(cls, error)}") from error
+            raise ConfigError(f"{path}: {explain(cls, error)}") from error
 
     @model_validator(mode="after")
     def _surfaces_agree(self) -> Self:
@@ -346,6 +394,10 @@ class Config(Section):
             unknown = sorted(set(floors) - set(self.gate_metrics))
             if unknown:
                 raise ValueError(f"gate.floors.{surface}: unknown metric {unknown[0]!r}; known are {self.gate_metrics}")
+        offsets = self.generation.offset_shares
+        if offsets and len(offsets) != self.model.offset_buckets:
+            raise ValueError(f"generation.offset_shares are {len(offsets)}, model.offsets_s give "
+                             f"{self.model.offset_buckets} time offsets; give one share each")
         if max(self.evaluation.ks) > self.generation.candidates:
             raise ValueError(f"evaluation.ks reach {max(self.evaluation.ks)}, generation.candidates is only "
                              f"{self.generation.candidates}; raise it")
@@ -355,28 +407,3 @@ class Config(Section):
     def gate_metrics(self) -> list[str]:
         """Metrics a floor may name."""
         return [f"{name}@{k}" for name in ("recall", "unordered_recall", "hit_rate") for k in self.evaluation.ks]
-
-
-def _explain(cls: type[BaseModel], error: ValidationError) -> str:
-    """One line per problem: key, what is wrong, the value; the nearest name for an unknown key."""
-    lines = []
-    for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"]) or cls.__name__
-        text = problem["msg"].removeprefix("Value error, ")
-        if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(problem["loc"][-1]), _field_names(cls), n=1)
-            text = "unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
-        elif problem["type"] != "value_error":
-            text += f" (got {problem['input']!r})"
-        lines.append(f"{key}: {text}")
-    return "; ".join(lines)
-
-
-def _field_names(cls: type[BaseModel]) -> list[str]:
-    """Names of all keys of a section and the sections below it."""
-    names = []
-    for name, field in cls.model_fields.items():
-        names.append(field.alias or name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            names += _field_names(field.annotation)
-    return names

@@ -1,5 +1,11 @@
 """The errors a user can cause or meet. Every message names the thing, the value, the limit and the next step."""
 
+from __future__ import annotations
+
+import difflib
+
+from pydantic import BaseModel, ValidationError
+
 
 class PinrecError(Exception):
     """Base of every error whose message is meant for a person; the CLI prints it as one line."""
@@ -27,3 +33,28 @@ class TrainingError(PinrecError):
 
 class ReleaseRejected(PinrecError):
     """The gate refused the candidate; nothing was changed."""
+
+
+def explain(cls: type[BaseModel], error: ValidationError) -> str:
+    """One line per problem: key, what is wrong, the value; the nearest name for an unknown key."""
+    lines = []
+    for problem in error.errors(include_url=False):
+        key = ".".join(str(part) for part in problem["loc"]) or cls.__name__
+        text = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(problem["loc"][-1]), _field_names(cls), n=1)
+            text = "unknown key" + (f"; did you mean {near[0]!r}?" if near else "")
+        elif problem["type"] != "value_error":
+            text += f" (got {problem['input']!r})"
+        lines.append(f"{key}: {text}")
+    return "; ".join(lines)
+
+
+def _field_names(cls: type[BaseModel]) -> list[str]:
+    """Names of all keys of a section and the sections below it."""
+    names = []
+    for name, field in cls.model_fields.items():
+        names.append(field.alias or name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            names += _field_names(field.annotation)
+    return names

@@ -53,6 +53,8 @@ class Targets(NamedTuple):
     surface_N: Tensor
     weight_N: Tensor  # float, >= 0
     ignored_NK: Tensor  # items shown beside the target and not acted on, NO_ITEM at padding; K may be 0
+    offset_N: Tensor  # time-offset bucket of the target, 0 = "now"
+    group_N: Tensor  # from 0 without gaps: of the targets of one group the least loss counts; often each is alone
 
 
 class TrainingBatch(NamedTuple):

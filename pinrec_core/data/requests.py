@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pinrec_core.data.batch import HistoryBatch, collate
+from pinrec_core.data.batch import History
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.schemas import NO_ITEM
 
@@ -19,8 +19,8 @@ class Requests:
     """One surface's requests. A user is one request; where feeds answer a context item, each feed view is one."""
 
     surface: str
-    start_ms: int  # start of the window: every history ends before it
     user_R: np.ndarray  # ascending
+    time_R: np.ndarray  # UTC ms of each request: its history ends before it
     context_R: np.ndarray  # item index or NO_ITEM
     offsets_R1: np.ndarray  # targets of request r are [offsets[r], offsets[r + 1])
     item_T: np.ndarray
@@ -29,21 +29,25 @@ class Requests:
     def __len__(self) -> int:
         return len(self.user_R)
 
+    @property
+    def start_ms(self) -> int:
+        """Time of the earliest request: what happened before it may be known to all of them; 0 without requests."""
+        return int(self.time_R.min()) if len(self) else 0
+
     def take(self, rows: np.ndarray) -> Requests:
         """The requests at the given rows."""
         count = self.offsets_R1[rows + 1] - self.offsets_R1[rows]
         t = np.arange(count.sum()) + np.repeat(self.offsets_R1[rows] - (np.cumsum(count) - count), count)
-        return Requests(self.surface, self.start_ms, self.user_R[rows], self.context_R[rows],
+        return Requests(self.surface, self.user_R[rows], self.time_R[rows], self.context_R[rows],
                         np.concatenate([[0], np.cumsum(count)]), self.item_T[t], self.actions_T[t])
 
-    def histories(self, dataset: Dataset, max_length: int) -> HistoryBatch:
-        """History of each request before the window, its context item last."""
+    def histories(self, dataset: Dataset, max_length: int) -> list[History]:
+        """History of each request before its time, at most `max_length` tokens, its context item last."""
         code, histories = dataset.log.surface_names.index(self.surface), []
-        for user, context in zip(self.user_R, self.context_R, strict=True):
-            limit = max_length - (context != NO_ITEM)
-            history = dataset.history(user, self.start_ms, limit)
-            histories.append(history if context == NO_ITEM else history.followed_by(context, code, self.start_ms))
-        return collate(histories)
+        for user, time_ms, context in zip(self.user_R, self.time_R, self.context_R, strict=True):
+            history = dataset.history(user, time_ms, max_length - (context != NO_ITEM))
+            histories.append(history if context == NO_ITEM else history.followed_by(context, code, time_ms))
+        return histories
 
 
 def requests_in(dataset: Dataset, surface: str, start_ms: int, end_ms: int, users: np.ndarray) -> Requests:
@@ -80,7 +84,8 @@ def _group(surface: str, start_ms: int, user_X, unit_X, context_X, item_X, actio
     first_T, first_R = np.flatnonzero(new_target), np.flatnonzero(new_request)
     actions_T = np.bitwise_or.reduceat(actions_X, first_T) if len(first_T) else actions_X
     offsets = np.append(np.searchsorted(first_T, first_R), len(first_T))
-    return Requests(surface, start_ms, user_X[first_R], context_X[first_R], offsets, item_X[first_T], actions_T)
+    return Requests(surface, user_X[first_R], np.full(len(first_R), start_ms), context_X[first_R], offsets,
+                    item_X[first_T], actions_T)
 
 
 def _changes(values: np.ndarray) -> np.ndarray:

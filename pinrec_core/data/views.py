@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from pinrec_core.config import FinetuneConfig
+from pinrec_core.data.ahead import FEED_AHEAD, loss_groups, offset_bucket
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.windows import TrainingSet, pad_ignored, per_action, recency_weight
 from pinrec_core.schemas import NO_ITEM, SPLITS
@@ -17,8 +18,13 @@ from pinrec_core.schemas import NO_ITEM, SPLITS
 MAX_IGNORED = 32  # impression negatives per view; later positions are rarely looked at
 
 
-def feed_views(dataset: Dataset, surface: str, max_length: int, finetune: FinetuneConfig) -> TrainingSet:
+def feed_views(dataset: Dataset, surface: str, max_length: int, finetune: FinetuneConfig,
+               offsets_s: tuple[float, ...] = ()) -> TrainingSet:
     """All training views of a surface as rows and targets; views without a positive action are down-sampled.
+
+    A view's labels carry no times of their own, so the offset bucket of its targets is that of its start: the time from
+    the column's last token to the view, 0 behind a context item or an empty history. With `feed_relaxation` each
+    FEED_AHEAD positive items of a view, in order of position, share a loss.
 
     With `other_surfaces` the other modelled surfaces' views take part, their targets weighted by it.
     """
@@ -29,16 +35,26 @@ def feed_views(dataset: Dataset, surface: str, max_length: int, finetune: Finetu
     target_X = shown["positive"]
     pair, action = per_action(shown["actions"][target_X], dataset.log)
     x = np.flatnonzero(target_X)[pair]
-    v = shown["view"][x]
-    order = np.argsort(row_V[v], kind="stable")
-    x, v, action = x[order], v[order], action[order]
-    weight = recency_weight(dataset.view_start_V[view_V[v]], dataset.train_end_ms, finetune.recency_half_life_days)
-    weight[dataset.view_surface_V[view_V[v]] != dataset.log.surface_names.index(surface)] *= finetune.other_surfaces
+    order = np.argsort(row_V[shown["view"][x]], kind="stable")
+    x, action = x[order], action[order]
+    v, part = shown["view"][x], _parts(shown["view"][target_X])[pair[order]]
+    column_G, start_ms_G = end_V[v] - start_R[row_V[v]], dataset.view_start_V[view_V[v]]
+    last_ms_G = np.where(column_G > 0, columns[3][end_V[v] - 1], start_ms_G)
+    offset_G = offset_bucket(start_ms_G - last_ms_G, offsets_s)
+    weight_G = recency_weight(start_ms_G, dataset.train_end_ms, finetune.recency_half_life_days)
+    elsewhere_G = dataset.view_surface_V[view_V[v]] != dataset.log.surface_names.index(surface)
+    weight_G[elsewhere_G] *= finetune.other_surfaces
     ignored = ~target_X & dataset.retrievable_I[shown["item"]]
     return TrainingSet(
-        columns, start_R, end_R, user_R, row_V[v], end_V[v] - start_R[row_V[v]], shown["item"][x], action,
-        dataset.view_surface_V[view_V[v]], weight, v if finetune.impression_negatives else None,
+        columns, start_R, end_R, user_R, row_V[v], column_G, shown["item"][x], action,
+        dataset.view_surface_V[view_V[v]], weight_G, offset_G,
+        loss_groups(v, part, offset_G, finetune.feed_relaxation), v if finetune.impression_negatives else None,
         pad_ignored(shown["view"][ignored], shown["item"][ignored], len(view_V), MAX_IGNORED))
+
+
+def _parts(view_P: np.ndarray) -> np.ndarray:
+    """Which part of FEED_AHEAD positives of its view each positive item belongs to; views ascend."""
+    return (np.arange(len(view_P)) - np.searchsorted(view_P, view_P)) // FEED_AHEAD
 
 
 def _training_views(dataset: Dataset, surface: str, finetune: FinetuneConfig) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Training rows: windows of a user's history with the targets that its hidden columns must predict.
 
 A causal model answers every position of a window at once, so one row carries all targets of a user that fall into it;
-only a target with a context token needs a row of its own. Suffixes: R rows, G targets of the whole set, E engagements.
+only a target with a context token needs a row of its own. Suffixes: R rows, G targets of the whole set, E engagements,
+A columns of all rows.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 
 from pinrec_core.config import LogConfig
+from pinrec_core.data.ahead import NEXT, Ahead, loss_groups, offset_bucket, targets_ahead
 from pinrec_core.data.batch import Targets, TrainingBatch, slice_windows
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.schemas import NO_ITEM
@@ -34,6 +36,8 @@ class TrainingSet:
     action_G: np.ndarray
     surface_G: np.ndarray
     weight_G: np.ndarray
+    offset_G: np.ndarray  # time-offset bucket
+    group_G: np.ndarray  # number of a group: of the targets of one group the least loss counts
     view_G: np.ndarray | None = None  # index into `ignored_VK`, with impression negatives
     ignored_VK: np.ndarray | None = None  # NO_ITEM-padded shown and ignored items per view
 
@@ -64,12 +68,14 @@ class TrainingSet:
         g = np.arange(count.sum()) + np.repeat(first - (np.cumsum(count) - count), count)
         ignored = np.zeros((len(g), 0), np.int64) if self.view_G is None else self.ignored_VK[self.view_G[g]]
         targets = (row, self.column_G[g], self.item_G[g], self.action_G[g], self.surface_G[g])
+        group = np.unique(self.group_G[g], return_inverse=True)[1]
         history = slice_windows(self.columns, self.start_R[rows], self.end_R[rows])
         return TrainingBatch(
             history, torch.from_numpy(self.user_R[rows]),
             Targets(*(torch.from_numpy(t.astype(np.int64)) for t in targets),
                     weight_N=torch.from_numpy(self.weight_G[g].astype(np.float32)),
-                    ignored_NK=torch.from_numpy(ignored.astype(np.int64))))
+                    ignored_NK=torch.from_numpy(ignored.astype(np.int64)),
+                    offset_N=torch.from_numpy(self.offset_G[g].astype(np.int64)), group_N=torch.from_numpy(group)))
 
 
 def per_action(actions: np.ndarray, log: LogConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -86,29 +92,42 @@ def recency_weight(time: np.ndarray, end_ms: int, half_life_days: float) -> np.n
     return (weight / weight.mean()).astype(np.float32)
 
 
-def engagement_windows(dataset: Dataset, max_length: int, half_life_days: float) -> TrainingSet:
-    """Pretraining rows: each train user's engagements in windows of at most max_length + 1, every engagement a target.
+def engagement_windows(dataset: Dataset, max_length: int, half_life_days: float,
+                       ahead: Ahead = NEXT) -> TrainingSet:
+    """Pretraining rows: each train user's engagements in windows of at most max_length + 1.
 
-    The last token of a window is only a target, so a window shows max_length tokens.
+    Every column is asked for the engagements `ahead` of it; the weight of its targets is that of its next engagement.
+    The last token of a window is only a target, so a window shows max_length tokens. Targets may lie in the next
+    window of the user, never at or after the evaluation window.
     """
     users = dataset.users_in("train")
     start_U = dataset.offsets_U1[users]
     stop_U = dataset.before(users, np.full(len(users), dataset.train_end_ms))
-    pieces_U = -(-(stop_U - start_U) // max_length)
-    row_user = np.repeat(np.arange(len(users)), pieces_U)
-    piece = np.arange(len(row_user)) - np.repeat(np.cumsum(pieces_U) - pieces_U, pieces_U)
-    end_R = stop_U[row_user] - piece * max_length  # cut from the latest back: the newest window is always full
-    start_R = np.maximum(end_R - max_length, start_U[row_user])
+    user_R, start_R, end_R = _cut(start_U, stop_U, max_length)
     length_R = end_R - start_R
-    row_E = np.repeat(np.arange(len(end_R)), length_R)
-    column_E = np.arange(length_R.sum()) - np.repeat(np.cumsum(length_R) - length_R, length_R)
-    e = start_R[row_E] + column_E
+    row_A = np.repeat(np.arange(len(end_R)), length_R)
+    column_A = np.arange(length_R.sum()) - np.repeat(np.cumsum(length_R) - length_R, length_R)
+    anchor_A = start_R[row_A] + column_A
+    a, e = targets_ahead(anchor_A, stop_U[user_R[row_A]], dataset.view_E, ahead)
     wanted = dataset.retrievable_I[dataset.item_E[e]]
-    row_E, column_E, e = row_E[wanted], column_E[wanted], e[wanted]
+    a, e = a[wanted], e[wanted]
     pair, action = per_action(dataset.actions_E[e], dataset.log)
-    e, weight = e[pair], recency_weight(dataset.time_E[e[pair]], dataset.train_end_ms, half_life_days)
-    return TrainingSet(_columns(dataset), start_R, end_R, users[row_user], row_E[pair], column_E[pair],
-                       dataset.item_E[e], action, dataset.surface_E[e], weight)
+    a, e = a[pair], e[pair]
+    last_G = anchor_A[a] - (column_A[a] > 0)  # an empty history has no last token: there the next engagement is "now"
+    offset_G = offset_bucket(dataset.time_E[e] - dataset.time_E[last_G], ahead.offsets_s)
+    return TrainingSet(
+        _columns(dataset), start_R, end_R, users[user_R], row_A[a], column_A[a], dataset.item_E[e], action,
+        dataset.surface_E[e], recency_weight(dataset.time_E[anchor_A[a]], dataset.train_end_ms, half_life_days),
+        offset_G, loss_groups(a, dataset.view_E[e], offset_G, ahead.relaxed))
+
+
+def _cut(start_U: np.ndarray, stop_U: np.ndarray, max_length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """User, start and end of each window, cut from the latest back: the newest window is always full."""
+    pieces_U = -(-(stop_U - start_U) // max_length)
+    user_R = np.repeat(np.arange(len(pieces_U)), pieces_U)
+    piece_R = np.arange(len(user_R)) - np.repeat(np.cumsum(pieces_U) - pieces_U, pieces_U)
+    end_R = stop_U[user_R] - piece_R * max_length
+    return user_R, np.maximum(end_R - max_length, start_U[user_R]), end_R
 
 
 def _columns(dataset: Dataset) -> tuple[np.ndarray, ...]:

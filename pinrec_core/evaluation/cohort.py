@@ -63,12 +63,7 @@ class Cohort:
 
     def histories(self, dataset: Dataset, start: int, stop: int, limit: int) -> list[History]:
         """Histories of requests [start, stop), context token included, at most `limit` tokens each."""
-        code, cut_ms = dataset.log.surface_names.index(self.surface), self.requests.start_ms
-        found = []
-        for user, context in zip(self.requests.user_R[start:stop], self.requests.context_R[start:stop], strict=True):
-            history = dataset.history(user, cut_ms, limit - (context != NO_ITEM))
-            found.append(history if context == NO_ITEM else history.followed_by(context, code, cut_ms))
-        return found
+        return self.requests.take(np.arange(start, stop)).histories(dataset, limit)
 
     def of_users(self, users: np.ndarray) -> Cohort:
         """The part of the cohort that belongs to the given users (dataset rows)."""

@@ -59,7 +59,7 @@ def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generati
             answers[LIVE] = ask(exact_retriever(live.model, surface, generation), data, cohort, depth)
             parents["live_model"] = live.fingerprint
     clock.lap("live")
-    lists = baseline_lists(data, cohort, depth, evaluation.recent_days)
+    lists = baseline_lists(data, cohort, depth, evaluation)
     baselines = {name: plain_answers(item_RN, cohort) for name, item_RN in lists.items()}
     clock.lap("baselines")
     table = _table(Table(cohort, evaluation.ks), data, answers, baselines)

@@ -76,6 +76,22 @@ def hit_rate(rank_T: np.ndarray, request_T: np.ndarray, requests: int, k: int) -
     return np.where(np.isnan(share_R), np.nan, share_R > 0)
 
 
+def ndcg(rank_T: np.ndarray, request_T: np.ndarray, requests: int, k: int) -> np.ndarray:
+    """NDCG@k of each request, all its targets equally good; NaN without targets; in [0, 1], higher is better.
+
+    Sum over targets among the first k of 1 / log2(rank + 2), over what min(targets, k) best places would give
+    (Jarvelin and Kekalainen, 2002).
+
+    >>> ndcg(np.array([0, 2, 12]), np.array([0, 0, 2]), 3, k=10).round(3)
+    array([0.92,  nan, 0.  ])
+    """
+    gain_T = np.where(rank_T < k, 1 / np.log2(np.minimum(rank_T, k) + 2.0), 0.0)
+    gain_R = np.bincount(request_T, weights=gain_T, minlength=requests)
+    ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(k) + 2.0))])
+    best_R = ideal[np.minimum(np.bincount(request_T, minlength=requests), k)]
+    return np.divide(gain_R, best_R, out=np.full(requests, np.nan), where=best_R > 0)
+
+
 def user_means(value_R: np.ndarray, user_row_R: np.ndarray, users: int) -> np.ndarray:
     """Mean over each user's requests, NaN requests left out; NaN for a user of whom nothing is left.
 

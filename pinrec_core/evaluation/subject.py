@@ -80,8 +80,9 @@ class Translation:
 
 def exact_retriever(model: PinRec, surface: str, generation: GenerationConfig) -> Retriever:
     """The retriever that serves, over an index of the model's own items: exact up to the default limit, IVF beyond."""
-    index = ItemIndex.build(model.search_vectors(surface).numpy(), model.retrievable_I.numpy(), IndexConfig())
-    return Retriever(model, index, generation, model.all_item_vectors())
+    vectors_ID = model.search_vectors(surface)
+    index = ItemIndex.build(vectors_ID.numpy(), model.retrievable_I.numpy(), IndexConfig())
+    return Retriever(model, index, generation, vectors_ID)
 
 
 def ask(retriever: Retriever, dataset: Dataset, cohort: Cohort, depth: int) -> Answers:
@@ -94,8 +95,8 @@ def ask(retriever: Retriever, dataset: Dataset, cohort: Cohort, depth: int) -> A
     for start in range(0, max(len(cohort), 1), _CHUNK):
         stop = min(start + _CHUNK, len(cohort))
         histories = [translation.history(h) for h in cohort.histories(dataset, start, stop, limit)]
-        time_R = np.full(stop - start, cohort.requests.start_ms)
-        found, queries = retriever.retrieve_lists(histories, cohort.surface, time_R, depth=depth)
+        found, queries = retriever.retrieve_lists(histories, cohort.surface, cohort.requests.time_R[start:stop],
+                                                  depth=depth)
         mine = slice(*cohort.requests.offsets_R1[[start, stop]])
         lists.append(translation.items(found.item_RN))
         best.append(best_ranks(translation.items(queries.item_MK), queries.request_M, cohort.request_T[mine] - start,

@@ -1,29 +1,20 @@
-"""Causal pre-LN Transformer with a key-value cache (GPT-2 family; paper section 2).
+"""Causal pre-LN Transformer (GPT-2 family; paper section 2), with a last block that can be told what is asked for.
 
-Suffixes: B batch, T tokens, W width, H heads, S head width, L cached columns.
+Suffixes: B batch, T tokens, W width, H heads, S head width, L columns attended to, N queries, M most queries of a row,
+C condition width.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pinrec_core.config import ModelConfig
-
-
-@dataclass
-class Cache:
-    """Keys and values of the tokens seen so far, with room for generated ones behind the padded history."""
-
-    valid_BL: Tensor  # bool: columns a query may attend to
-    position_B: Tensor  # position of the next token of each row
-    time_B: Tensor  # UTC ms of each row's last token, 0 if none
-    used: int  # columns filled
-    keys: list[Tensor] = field(default_factory=list)  # per layer [B, H, L, S]
-    values: list[Tensor] = field(default_factory=list)
+from pinrec_core.config import Conditioning, ModelConfig
+from pinrec_core.model.attention import Places, RelativeBias
+from pinrec_core.model.states import States
 
 
 class Block(nn.Module):
@@ -33,68 +24,134 @@ class Block(nn.Module):
         super().__init__()
         self.heads, self.dropout = config.heads, config.dropout
         self.norm_attention, self.norm_mlp = nn.LayerNorm(config.width), nn.LayerNorm(config.width)
-        self.qkv = nn.Linear(config.width, 3 * config.width)
+        self.query = nn.Linear(config.width, config.width)
+        self.key_value = nn.Linear(config.width, 2 * config.width)
         self.out = nn.Linear(config.width, config.width)
         self.mlp = nn.Sequential(nn.Linear(config.width, 4 * config.width), nn.GELU(),
                                  nn.Linear(4 * config.width, config.width))
+        _init_block(self, config.layers)
 
-    def project(self, x_BTW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values, each [B, H, T, S]."""
-        b, t, w = x_BTW.shape
-        qkv = self.qkv(self.norm_attention(x_BTW)).view(b, t, 3, self.heads, w // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        return q, k, v
+    def keys_values(self, x_BTW: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values, each [B, H, T, S]."""
+        key_BTW, value_BTW = self.key_value(self.norm_attention(x_BTW)).chunk(2, dim=-1)
+        return self._split(key_BTW), self._split(value_BTW)
 
-    def forward(self, x_BTW: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        """Attend (causally when `mask` is None, else where it is True) and apply the MLP."""
-        p = self.dropout if self.training else 0.0
-        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=p, is_causal=mask is None)
-        x_BTW = x_BTW + F.dropout(self.out(attended.transpose(1, 2).flatten(2)), p)
-        return x_BTW + F.dropout(self.mlp(self.norm_mlp(x_BTW)), p)
+    def forward(self, x_BTW: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        """Attend (causally when `mask` is None, else as it says) and apply the MLP."""
+        x_BTW = x_BTW + self._drop(self.attend(self.query(self.norm_attention(x_BTW)), key, value, mask))
+        return x_BTW + self._drop(self.mlp(self.norm_mlp(x_BTW)))
+
+    def attend(self, query_BTW: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        """What queries gather from the columns they see, [B, T, W]."""
+        attended = F.scaled_dot_product_attention(
+            self._split(query_BTW), key, value, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0,
+            is_causal=mask is None)
+        return self.out(attended.transpose(1, 2).flatten(2))
+
+    def _split(self, x_BTW: Tensor) -> Tensor:
+        """Heads apart: [B, H, T, S]."""
+        return x_BTW.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training)
+
+
+class ConditionedBlock(Block):
+    """A block that runs for queries alone: it reads the tokens' states, under norms that the condition sets.
+
+    Scale and shift of both norms and the gates of what is added to the residual come from the condition, all zero at
+    the start, so that the block begins as the identity (adaLN-zero: DiT, arXiv 2212.09748). Keys and values are those
+    of the unconditioned tokens: one pass over the history serves every condition.
+    """
+
+    def __init__(self, config: ModelConfig, condition_width: int):
+        super().__init__(config)
+        self.modulation = nn.Linear(condition_width, 6 * config.width)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+
+    def forward(self, x_NW: Tensor, condition_NC: Tensor, key: Tensor, value: Tensor, mask: Tensor,
+                seats: Seats) -> Tensor:
+        """States [N, W] of queries under their conditions; the mask is [B, H or 1, M, L]."""
+        shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.modulation(F.silu(condition_NC)).chunk(6, dim=-1)
+        query_NW = self.query(self.norm_attention(x_NW) * (1 + scale_a) + shift_a)
+        attended_NW = seats.collect(self.attend(seats.spread(query_NW), key, value, mask))
+        x_NW = x_NW + gate_a * self._drop(attended_NW)
+        return x_NW + gate_m * self._drop(self.mlp(self.norm_mlp(x_NW) * (1 + scale_m) + shift_m))
+
+
+class Seats(NamedTuple):
+    """Where queries of many rows sit when padded to one number of queries per row."""
+
+    row_N: Tensor
+    seat_N: Tensor  # counts the queries of a row from 0
+    shape: tuple[int, int]  # B rows, M seats
+
+    @classmethod
+    def of(cls, row_N: Tensor, rows: int) -> Seats:
+        """Seat queries in their given order; rows need not be sorted."""
+        order, count_B = row_N.argsort(stable=True), torch.bincount(row_N, minlength=rows)
+        first_B = count_B.cumsum(0) - count_B
+        seat_N = torch.empty_like(row_N)
+        seat_N[order] = torch.arange(len(row_N)) - first_B[row_N[order]]
+        return cls(row_N, seat_N, (rows, max(count_B.tolist(), default=0)))
+
+    def spread(self, x_NX: Tensor) -> Tensor:
+        """[N, ...] to [B, M, ...], zero where nobody sits."""
+        return x_NX.new_zeros(*self.shape, *x_NX.shape[1:]).index_put((self.row_N, self.seat_N), x_NX)
+
+    def collect(self, x_BMX: Tensor) -> Tensor:
+        """[B, M, ...] back to [N, ...]."""
+        return x_BMX[self.row_N, self.seat_N]
 
 
 class Backbone(nn.Module):
-    """A stack of blocks; `forward` for whole sequences, `forward_cached` to go on from a cache."""
+    """A stack of blocks over the tokens, and the state of a query at any of them."""
 
-    def __init__(self, config: ModelConfig):
+    def __init__(self, config: ModelConfig, condition_width: int):
         super().__init__()
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.conditioned = None
+        if config.conditioning is Conditioning.BACKBONE:
+            self.conditioned = ConditionedBlock(config, condition_width)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers - (self.conditioned is not None)))
+        self.bias = RelativeBias(config)
         self.norm = nn.LayerNorm(config.width)
-        for block in self.blocks:
-            _init_block(block, config.layers)
 
-    def forward(self, x_BTW: Tensor, cache: Cache | None = None) -> Tensor:
-        """Hidden states [B, T, W] of whole sequences; keys and values are stored in `cache` if given."""
-        for block in self.blocks:
-            q, k, v = block.project(x_BTW)
-            if cache is not None:
-                room = cache.valid_BL.shape[1] - k.shape[2]
-                cache.keys.append(F.pad(k, (0, 0, 0, room)))
-                cache.values.append(F.pad(v, (0, 0, 0, room)))
-            x_BTW = block(x_BTW, q, k, v, None)
-        return self.norm(x_BTW)
+    def forward(self, x_BTW: Tensor, states: States) -> None:
+        """Run whole sequences, the start token first, and keep all that queries and later tokens need in `states`."""
+        length = x_BTW.shape[1]
+        mask = None  # causal
+        if self.bias.tables:
+            mask = self.bias(*2 * (Places(torch.arange(length)[None], states.places.time_BL[:, :length]),))
+        self._run(x_BTW, mask, states)
 
-    def forward_cached(self, x_BW: Tensor, cache: Cache) -> Tensor:
-        """Hidden state [B, W] of one more token per row; the cache must already count it as valid."""
-        x_B1W = x_BW[:, None]
-        column, mask = cache.used - 1, cache.valid_BL[:, None, None, :]
-        for layer, block in enumerate(self.blocks):
-            q, k, v = block.project(x_B1W)
-            cache.keys[layer][:, :, column] = k[:, :, 0]
-            cache.values[layer][:, :, column] = v[:, :, 0]
-            x_B1W = block(x_B1W, q, cache.keys[layer], cache.values[layer], mask)
-        return self.norm(x_B1W)[:, 0]
+    def extend(self, x_BW: Tensor, place: Places, states: States) -> None:
+        """Run one more token per row, for which `states` has made a column."""
+        self._run(x_BW[:, None], self.bias(place, states.places), states)
+
+    def answer(self, states: States, row_N: Tensor, column_N: Tensor, condition_NC: Tensor) -> Tensor:
+        """State [N, W] of a query at each (row, column) under its condition."""
+        hidden_NW = states.hidden_BLW[row_N, column_N]
+        if self.conditioned is None:
+            return hidden_NW
+        seats = Seats.of(row_N, len(states.last_B))
+        query = Places(*(seats.spread(values) for values in states.places.at(row_N, column_N)))
+        mask = self.bias(query, states.places)
+        return self.norm(self.conditioned(hidden_NW, condition_NC, states.keys[-1], states.values[-1], mask, seats))
+
+    def _run(self, x_BTW: Tensor, mask: Tensor | None, states: States) -> None:
+        for number, block in enumerate(self.blocks):
+            x_BTW = block(x_BTW, *states.store(number, *block.keys_values(x_BTW)), mask)
+        if self.conditioned is None:
+            x_BTW = self.norm(x_BTW)
+        else:
+            states.store(len(self.blocks), *self.conditioned.keys_values(x_BTW))
+        states.store_hidden(x_BTW)
 
 
 def _init_block(block: Block, layers: int) -> None:
     """Weights of variance 1 / fan-in, whatever the width; what adds to the residual is scaled by 1 / sqrt(2 layers)."""
-    added = (block.out, block.mlp[2])
-    for linear in (block.qkv, block.mlp[0], *added):
-        scale = (2 * layers) ** -0.5 if any(linear is one for one in added) else 1.0
+    for linear, scale in ((block.query, 1.0), (block.key_value, 1.0), (block.mlp[0], 1.0),
+                          (block.out, (2 * layers) ** -0.5), (block.mlp[2], (2 * layers) ** -0.5)):
         nn.init.normal_(linear.weight, std=scale * linear.in_features**-0.5)
         nn.init.zeros_(linear.bias)
-
-
-def padding_mask(length_B: Tensor, columns: int) -> Tensor:
-    """bool [B, columns]: True where a column holds a token."""
-    return torch.arange(columns, device=length_B.device)[None] < length_B[:, None]

@@ -1,4 +1,7 @@
-"""A model directory: model.json, weights.safetensors, items.parquet. Weights are data only, never code."""
+"""A model directory: model.json, weights.safetensors, items.parquet, and transitions.npz if the model counts them.
+
+Weights are data only, never code.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,19 @@ from pinrec_core.config import LogConfig, ModelConfig
 from pinrec_core.errors import IntegrityError
 from pinrec_core.manifest import read_manifest
 from pinrec_core.model.pinrec import PinRec
+from pinrec_core.model.transitions import Transitions
 
 
 def save_model(model: PinRec, directory: Path) -> None:
     """Write model files into `directory`; the caller seals it with a manifest of kind "model"."""
     description = {"model": model.config.model_dump(mode="json"), "log": model.log.model_dump(mode="json"),
-                   "action_shares": model.action_shares}
+                   "action_shares": model.action_shares, "transition_weight": model.transition_weight}
     (directory / "model.json").write_text(json.dumps(description, indent=1))
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()},
               directory / "weights.safetensors")
     pq.write_table(model.items, directory / "items.parquet")
+    if model.transitions is not None:
+        model.transitions.save(directory / "transitions.npz")
 
 
 def load_model(directory: Path, verify: bool = True) -> PinRec:
@@ -34,4 +40,7 @@ def load_model(directory: Path, verify: bool = True) -> PinRec:
         model.load_state_dict(load_file(directory / "weights.safetensors"))
     except RuntimeError as error:
         raise IntegrityError(f"{directory}: weights do not fit model.json: {error}") from error
+    model.transition_weight = description["transition_weight"]
+    if model.config.transitions:
+        model.transitions = Transitions.load(directory / "transitions.npz")
     return model.eval()

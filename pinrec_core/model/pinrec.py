@@ -1,6 +1,7 @@
 """PinRec: histories in, unit query vectors for a wanted outcome out (paper sections 1 and 2).
 
-Suffixes: B batch rows, T history tokens, W hidden width, D item dimension, N queries or items, I all items, K bits.
+Suffixes: B batch rows, T history tokens, W hidden width, D item dimension, N queries or items, I all items, K action
+bits, A positive actions, X masked tokens, C condition width.
 """
 
 from __future__ import annotations
@@ -12,13 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pinrec_core.config import Conditioning, LogConfig, ModelConfig
+from pinrec_core.config import LogConfig, ModelConfig
 from pinrec_core.data.batch import HistoryBatch
 from pinrec_core.errors import ConfigError
-from pinrec_core.model.backbone import Backbone, Cache, padding_mask
+from pinrec_core.model.backbone import Backbone
+from pinrec_core.model.conditions import ConditionEmbedding, Conditions
 from pinrec_core.model.features import ItemFeatures
 from pinrec_core.model.item_encoder import ItemEncoder
+from pinrec_core.model.states import States
 from pinrec_core.model.time_features import TimeFeatures
+from pinrec_core.model.transitions import Transitions
 
 MAX_GENERATED = 32  # positions kept for a start token, a context token and generated tokens
 
@@ -30,24 +34,26 @@ class PinRec(nn.Module):
                  action_shares: dict[str, dict[str, float]]):
         super().__init__()
         self.config, self.log, self.items, self.action_shares = config, log, items, action_shares
+        self.transitions: Transitions | None = None  # counted by pretrain, if the configuration wants them
+        self.transition_weight = 0.0  # chosen on validation
         features = ItemFeatures(items, log, config)
         self.item_encoder = ItemEncoder(features, len(log.item_types), config)
-        self.time_features = TimeFeatures()
-        self.token = nn.Linear(config.item_dim + TimeFeatures.width, config.width)
+        self.time_features = TimeFeatures(config)
+        self.token = nn.Linear(config.item_dim + self.time_features.width, config.width)
         self.start_W = nn.Parameter(torch.zeros(config.width))
         self.surface = nn.Embedding(len(log.surface_names), config.width)
         self.action = nn.Embedding(len(log.action_names), config.width)
         self.position = nn.Embedding(config.max_length + MAX_GENERATED, config.width)
-        self.backbone = Backbone(config)
-        conditions = 2 if config.conditioning is Conditioning.OUTCOME else 0
-        self.query_action = nn.Embedding(len(log.action_names), config.width)
-        self.query_surface = nn.Embedding(len(log.surface_names), config.width)
-        self.head = nn.Sequential(nn.Linear(config.width * (1 + conditions), 2 * config.width), nn.GELU(),
+        self.condition = ConditionEmbedding(config, log)
+        self.backbone = Backbone(config, self.condition.width)
+        self.head = nn.Sequential(nn.Linear(config.width + self.condition.width, 2 * config.width), nn.GELU(),
                                   nn.Linear(2 * config.width, config.item_dim))
+        self.past_action = nn.Sequential(nn.LayerNorm(config.width),
+                                         nn.Linear(config.width, len(log.positive_actions)))
         biases = torch.zeros(len(log.surface_names), features.n_items)
         self.item_bias = nn.Parameter(biases) if config.item_bias else None
         self.log_temperature = nn.Parameter(torch.tensor(-math.log(config.initial_temperature)))
-        for table in (self.surface, self.action, self.position, self.query_action, self.query_surface):
+        for table in (self.surface, self.action, self.position):
             nn.init.normal_(table.weight, std=0.02)
 
     @property
@@ -59,6 +65,11 @@ class PinRec(nn.Module):
     def retrievable_I(self) -> Tensor:
         """bool [I]: items of a type that is retrieved."""
         return self.item_encoder.features.retrievable_I
+
+    @property
+    def trained_I(self) -> Tensor:
+        """bool [I]: items that train users engaged with; all others are described by content alone."""
+        return self.item_encoder.features.known_I > 0
 
     @property
     def scale(self) -> Tensor:
@@ -108,51 +119,54 @@ class PinRec(nn.Module):
         self.train(training)
         return vectors
 
-    def encode(self, batch: HistoryBatch, item_vectors_ID: Tensor | None = None, cache: Cache | None = None) -> Tensor:
-        """Hidden states [B, T + 1, W]: column 0 answers an empty history, column t one of t tokens."""
-        x_BTW = self._tokens(batch, item_vectors_ID)
-        start_B1W = self.start_W.expand(len(batch), 1, -1)
-        x = torch.cat([start_B1W, x_BTW], dim=1)
+    def encode(self, batch: HistoryBatch, item_vectors_ID: Tensor | None = None, *, room: int = 0) -> States:
+        """Read each history once; `room` columns are kept for tokens that `extend` will append.
+
+        Raises ConfigError for a history longer than the model holds.
+        """
+        x_BTW, masked_BT = self._tokens(batch, item_vectors_ID)
+        x = torch.cat([self.start_W.expand(len(batch), 1, -1), x_BTW], dim=1)
         if x.shape[1] > self.position.num_embeddings:
             raise ConfigError(f"history of {x.shape[1] - 1} tokens is longer than the model holds "
                               f"({self.position.num_embeddings - 1}); cut it to max_length {self.config.max_length}")
-        x = F.dropout(x + self.position.weight[: x.shape[1]], self.config.dropout, self.training)
-        return self.backbone(x, cache)
+        p = self.config.dropout if self.config.embedding_dropout is None else self.config.embedding_dropout
+        states = States.of(batch, masked_BT, room)
+        self.backbone(F.dropout(x + self.position.weight[: x.shape[1]], p, self.training), states)
+        return states
 
-    def prefill(self, batch: HistoryBatch, item_vectors_ID: Tensor | None = None, *,
-                room: int) -> tuple[Tensor, Cache]:
-        """Hidden state [B, W] after each history, and a cache with room for `room` more tokens."""
-        length_B, columns = batch.length_B + 1, batch.item_BT.shape[1] + 1
-        valid_BL = F.pad(padding_mask(length_B, columns), (0, room))
-        rows = torch.arange(len(batch))
-        times = F.pad(batch.time_BT, (1, 0))[rows, batch.length_B]
-        cache = Cache(valid_BL=valid_BL, position_B=length_B.clone(), time_B=times, used=columns)
-        hidden_BLW = self.encode(batch, item_vectors_ID, cache)
-        return hidden_BLW[rows, batch.length_B], cache
+    def extend(self, states: States, vector_BD: Tensor, action_B: Tensor, surface_B: Tensor, time_B: Tensor) -> None:
+        """Append one generated token per row to `states`; its vector stands for the item."""
+        x_BW = self._token(vector_BD, time_B, states.last.time_BL) + self.surface(surface_B) + self.action(action_B)
+        place = states.append(time_B)
+        self.backbone.extend(x_BW + self.position(place.position_BL[:, 0]), place, states)
 
-    def extend(self, vector_BD: Tensor, action_B: Tensor, surface_B: Tensor, time_B: Tensor, cache: Cache) -> Tensor:
-        """Append one generated token per row (its vector stands for the item); returns hidden [B, W]."""
-        times = self.time_features(time_B, cache.time_B)
-        x_BW = self._token(vector_BD, times) + self.surface(surface_B) + self.action(action_B)
-        x_BW = x_BW + self.position(cache.position_B)
-        cache.valid_BL[:, cache.used] = True
-        cache.used += 1
-        cache.position_B += 1
-        cache.time_B = time_B
-        return self.backbone.forward_cached(x_BW, cache)
+    def query(self, states: States, row_N: Tensor, column_N: Tensor, conditions: Conditions) -> Tensor:
+        """Unit queries [N, D] at hidden columns: q = L2norm(O(h, e_action, e_surface, e_offset)), as configured."""
+        condition_NC = self.condition(conditions)
+        hidden_NW = self.backbone.answer(states, row_N, column_N, condition_NC)
+        return F.normalize(self.head(torch.cat([hidden_NW, condition_NC], dim=-1)), dim=-1)
 
-    def query(self, hidden_NW: Tensor, action_N: Tensor, surface_N: Tensor) -> Tensor:
-        """Unit queries [N, D] for wanted outcomes: q = L2norm(O(h, e_action, e_surface))."""
-        if self.config.conditioning is Conditioning.OUTCOME:
-            hidden_NW = torch.cat([hidden_NW, self.query_action(action_N), self.query_surface(surface_N)], dim=-1)
-        return F.normalize(self.head(hidden_NW), dim=-1)
+    def action_loss(self, states: States, actions_BT: Tensor) -> Tensor:
+        """Binary cross-entropy (scalar) of the positive actions of tokens whose action was masked; 0 if none was.
+
+        Tokens of unknown action (no bit set, padding among them) are left out. The token's own state predicts: it knows
+        the item and all before it, but not what was done.
+        """
+        row, token = (states.masked_BT & (actions_BT > 0)).nonzero(as_tuple=True)
+        logits_XA = self.past_action(states.hidden_BLW[row, token + 1])
+        taken_XA = self._bits(actions_BT[row, token])[:, : logits_XA.shape[1]]
+        loss = F.binary_cross_entropy_with_logits(logits_XA, taken_XA, reduction="sum")
+        return loss / max(taken_XA.numel(), 1)
 
     def _bias(self, item_P: Tensor) -> Tensor:
         """Score bias [surfaces, P]; 0, as of an average item, for items never trained on: nothing is known of them."""
         return self.item_bias[:, item_P] * self.item_encoder.features.known_I[item_P]
 
-    def _tokens(self, batch: HistoryBatch, item_vectors_ID: Tensor | None) -> Tensor:
-        """Token embeddings [B, T, W]; each distinct item is encoded once."""
+    def _tokens(self, batch: HistoryBatch, item_vectors_ID: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Token embeddings [B, T, W] and which tokens' actions are masked; each distinct item is encoded once.
+
+        Actions are masked at random in training, so that they are never relied on.
+        """
         item_BT = batch.item_BT.clamp(min=0)
         if item_vectors_ID is None:
             distinct, inverse_BT = item_BT.unique(return_inverse=True)
@@ -161,18 +175,21 @@ class PinRec(nn.Module):
         else:
             vectors_BTD = item_vectors_ID[item_BT]
         previous_BT = F.pad(batch.time_BT, (1, 0))[:, :-1]
-        times = self.time_features(batch.time_BT, previous_BT)
-        x_BTW = self._token(vectors_BTD, times) + self.surface(batch.surface_BT)
-        return x_BTW + self._action_embedding(batch.actions_BT)
+        x_BTW = self._token(vectors_BTD, batch.time_BT, previous_BT) + self.surface(batch.surface_BT)
+        masked_BT = torch.zeros(item_BT.shape, dtype=torch.bool)
+        if self.training:
+            masked_BT = torch.rand(item_BT.shape) < self.config.action_mask
+        taken_BTK = self._bits(batch.actions_BT.masked_fill(masked_BT, 0))
+        return x_BTW + taken_BTK @ self.action.weight, masked_BT
 
-    def _token(self, vectors: Tensor, times: Tensor) -> Tensor:
-        """Item and time as one embedding. A unit vector has small coordinates, time would drown it: scaled to 1."""
-        return self.token(torch.cat([vectors * self.config.item_dim**0.5, times], dim=-1))
+    def _token(self, vector: Tensor, time: Tensor, previous: Tensor) -> Tensor:
+        """What is common to read and generated tokens [..., W]: item and time, joined at one scale.
 
-    def _action_embedding(self, actions_BT: Tensor) -> Tensor:
-        """Sum of the embeddings of the actions taken; hidden at random in training, so that it is never relied on."""
-        bits_K = torch.arange(self.action.num_embeddings)
-        taken_BTK = ((actions_BT[..., None] >> bits_K) & 1).float()
-        if self.training and self.config.action_mask:
-            taken_BTK = taken_BTK * (torch.rand(*actions_BT.shape, 1) >= self.config.action_mask)
-        return taken_BTK @ self.action.weight
+        A unit vector of D dimensions has coordinates of 1 / sqrt(D), time features are of order 1 and would drown it.
+        """
+        scaled = vector * self.config.item_dim**0.5
+        return self.token(torch.cat([scaled, self.time_features(time, previous)], dim=-1))
+
+    def _bits(self, actions: Tensor) -> Tensor:
+        """Action bits apart, float [..., K]."""
+        return ((actions[..., None] >> torch.arange(self.action.num_embeddings)) & 1).float()

@@ -73,11 +73,11 @@ def replay(release: LoadedRelease, dataset: Dataset, evaluated: pa.Table, limit:
     known_U = cohort.user_U[np.isin(_ids(dataset, cohort.user_U), evaluated["user_id"].to_pylist())]
     cohort = cohort.of_users(np.random.default_rng(0).permutation(known_U)[:limit])
     lists, vectors, seconds = [], [np.zeros((0, release.model.config.item_dim), np.float32)], []
-    asked_R = np.array([cohort.requests.start_ms])
     for request in range(len(cohort)):
         histories = cohort.histories(dataset, request, request + 1, release.model.config.max_length)
         start = time.perf_counter()
-        found, queries = release.retriever.retrieve_lists(histories, release.surface, asked_R)
+        found, queries = release.retriever.retrieve_lists(histories, release.surface,
+                                                          cohort.requests.time_R[request:request + 1])
         seconds.append(time.perf_counter() - start)
         lists.append(found.item_RN)
         vectors.append(queries.vector_MD)

@@ -1,6 +1,6 @@
 """Outcome budgets: which share of the candidates each outcome gets, and integers that sum exactly.
 
-Legend: Q queries, O outcomes.
+Legend: Q queries, O groups of a level (outcomes, offsets, steps).
 """
 
 from __future__ import annotations
@@ -38,19 +38,24 @@ def split_budget(total: int, shares: Sequence[float]) -> list[int]:
     return whole_Q.tolist()
 
 
-def query_budgets(total: int, share_Q: np.ndarray, outcome_Q: np.ndarray, decay_Q: np.ndarray) -> np.ndarray:
-    """Integer budget of each generated query, [Q]: `total` is split over outcomes first, then over their steps.
+def query_budgets(total: int, *levels: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Integer budget of each query, [Q], summing to `total`: split over the groups of the first level, each of these
+    over those of the next, and so on.
 
-    In that order each outcome's budget is within one candidate of its share, however many steps there are.
-    `share_Q` repeats the outcome's share, `decay_Q` weighs the steps.
+    A level is (group of each query, its share, alike within the group). Outcomes before offsets before steps keeps each
+    outcome within one candidate of its share, however many queries ask for it. Queries alike on all levels share one
+    budget, which falls to the first.
     """
-    outcomes, first_O = np.unique(outcome_Q, return_index=True)
+    (group_Q, share_Q), below = levels[0], levels[1:]
+    groups, first_O = np.unique(group_Q, return_index=True)
     order_O = np.argsort(first_O)
-    per_outcome = split_budget(total, share_Q[first_O[order_O]])
-    budget_Q = np.zeros(len(outcome_Q), dtype=np.int64)
-    for outcome, budget in zip(outcomes[order_O], per_outcome, strict=True):
-        mine_Q = outcome_Q == outcome
-        budget_Q[mine_Q] = split_budget(budget, decay_Q[mine_Q])
+    budget_Q = np.zeros(len(group_Q), dtype=np.int64)
+    for group, budget in zip(groups[order_O], split_budget(total, share_Q[first_O[order_O]]), strict=True):
+        mine = np.flatnonzero(group_Q == group)
+        if below:
+            budget_Q[mine] = query_budgets(budget, *((keys[mine], shares[mine]) for keys, shares in below))
+        else:
+            budget_Q[mine[0]] = budget
     return budget_Q
 
 

@@ -20,27 +20,29 @@ class KeptQueries:
 
     vector_BPD: np.ndarray
     outcome_BP: np.ndarray  # action bit number
+    offset_BP: np.ndarray  # time-offset bucket
     step_BP: np.ndarray
     budget_BP: np.ndarray  # candidates each may claim; rows sum to the total, 0 where a share rounds to nothing
     kept_BP: np.ndarray  # bool; False = padding
 
     def rows(self, chosen_B: np.ndarray) -> KeptQueries:
         """The same for some of the requests."""
-        return KeptQueries(self.vector_BPD[chosen_B], self.outcome_BP[chosen_B], self.step_BP[chosen_B],
-                           self.budget_BP[chosen_B], self.kept_BP[chosen_B])
+        return KeptQueries(self.vector_BPD[chosen_B], self.outcome_BP[chosen_B], self.offset_BP[chosen_B],
+                           self.step_BP[chosen_B], self.budget_BP[chosen_B], self.kept_BP[chosen_B])
 
 
 def compress(queries: Queries, merge_cosine: float, total: int) -> KeptQueries:
     """Merge near-equal queries and split `total` candidates over those that stay."""
     owner_BQ = merge_owners(queries.vector_BQD, merge_cosine)
-    budget_Q = query_budgets(total, queries.share_Q, queries.outcome_Q, queries.decay_Q)
+    budget_Q = query_budgets(total, (queries.outcome_Q, queries.share_Q), (queries.offset_Q, queries.offset_share_Q),
+                             (queries.step_Q, queries.decay_Q))
     budget_BQ = pool_budgets(budget_Q, owner_BQ)
     kept_BQ = owner_BQ == np.arange(owner_BQ.shape[1])
     width = int(kept_BQ.sum(axis=1).max(initial=0))
     column_BP = np.argsort(~kept_BQ, axis=1, kind="stable")[:, :width]
     return KeptQueries(
         np.take_along_axis(queries.vector_BQD, column_BP[:, :, None], axis=1), queries.outcome_Q[column_BP],
-        queries.step_Q[column_BP], np.take_along_axis(budget_BQ, column_BP, axis=1),
+        queries.offset_Q[column_BP], queries.step_Q[column_BP], np.take_along_axis(budget_BQ, column_BP, axis=1),
         np.take_along_axis(kept_BQ, column_BP, axis=1))
 
 

@@ -1,9 +1,12 @@
-"""Query generation: the history is read once, then each step gives one vector per outcome and one of them is fed back.
+"""Query generation: the history is read once, then each step gives one vector per outcome and time offset.
+
+One outcome's vector at the earliest offset ("now", unless it has no share) is fed back as the next token.
 
 The answer to a request depends on the request alone: which outcome is fed back is drawn from a digest of the request's
 own content and the configured seed, never from a generator shared with whatever else is in the batch.
 
-Legend: B requests, T history tokens, O outcomes, S steps, Q = S * O queries (step-major), D item dimension, W width.
+Legend: B requests, T history tokens, O outcomes, F time offsets asked for, S steps, Q = S * O * F queries (step-major,
+then outcome, then offset), D item dimension.
 """
 
 from __future__ import annotations
@@ -17,10 +20,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pinrec_core.config import GenerationConfig
+from pinrec_core.config import GenerationConfig, ModelConfig
 from pinrec_core.data.batch import HistoryBatch
 from pinrec_core.errors import ConfigError
+from pinrec_core.model.conditions import Conditions
 from pinrec_core.model.pinrec import MAX_GENERATED, PinRec
+from pinrec_core.model.states import States
 
 
 class Question(NamedTuple):
@@ -33,48 +38,65 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True)
 class Queries:
-    """Generated query vectors of a batch, in generation order: step by step, larger outcome shares first."""
+    """Generated query vectors of a batch, in generation order: by step, larger outcome shares first, sooner first."""
 
     vector_BQD: np.ndarray  # float32, unit
     outcome_Q: np.ndarray  # action bit number each query asks for
+    offset_Q: np.ndarray  # time-offset bucket, 0 = "now"
     step_Q: np.ndarray  # from 0
     share_Q: np.ndarray  # share of the query's outcome
+    offset_share_Q: np.ndarray  # share of the query's offset
     decay_Q: np.ndarray  # step_decay ** step
 
     @property
     def weight_Q(self) -> np.ndarray:
-        """Budget share of each query: outcome share times step decay, normalised to sum to 1."""
-        weight_Q = self.share_Q * self.decay_Q
+        """Budget share of each query: outcome share times offset share times step decay, normalised to sum to 1."""
+        weight_Q = self.share_Q * self.offset_share_Q * self.decay_Q
         return weight_Q / weight_Q.sum()
 
 
 @torch.inference_mode()
 def generate(model: PinRec, batch: HistoryBatch, question: Question, generation: GenerationConfig,
              item_vectors_ID: Tensor | None = None) -> Queries:
-    """Query vectors for each history: per step one for every outcome of the question, in the question's order.
+    """Query vectors for each history: per step one for every outcome of the question, in its order, and every offset.
 
     A context item, if any, is already the last token of its history. `item_vectors_ID` spares encoding the history's
-    items again. Raises ConfigError for an unknown surface or more steps than the model has positions for.
+    items again. Raises ConfigError for an unknown surface, more steps than the model has positions for, or offset
+    shares that do not fit the model.
     """
     surface_code, shares = _surface_code(model, question.surface), list(question.shares.values())
     if generation.steps > MAX_GENERATED:
         raise ConfigError(f"generation.steps {generation.steps} exceeds the {MAX_GENERATED} the model holds; lower it")
     outcomes = torch.tensor([model.log.positive_actions.index(action) for action in question.shares])
+    offsets, offset_shares = asked_offsets(model.config, generation)
     chosen_BS = draw_outcomes(batch, question.time_B, shares, generation)
     surface_B = torch.full((len(batch),), surface_code)
-    hidden_BW, cache = model.prefill(batch, item_vectors_ID, room=generation.steps - 1)
+    states = model.encode(batch, item_vectors_ID, room=generation.steps - 1)
     rows, vectors = torch.arange(len(batch)), []
     for step in range(generation.steps):
-        vector_BOD = _ask(model, hidden_BW, outcomes, surface_code)
-        vectors.append(vector_BOD)
+        vector_BOFD = _ask(model, states, outcomes, offsets, surface_code)
+        vectors.append(vector_BOFD.flatten(1, 2))
         if step + 1 < generation.steps:
             chosen_B = chosen_BS[:, step]
-            hidden_BW = model.extend(vector_BOD[rows, chosen_B], outcomes[chosen_B], surface_B, question.time_B, cache)
-    step_Q = np.repeat(np.arange(generation.steps), len(shares))
+            model.extend(states, vector_BOFD[rows, chosen_B, 0], outcomes[chosen_B], surface_B, question.time_B)
+    step_Q, o_Q, f_Q = (axis.ravel() for axis in np.indices((generation.steps, len(shares), len(offsets))))
     return Queries(
-        vector_BQD=torch.cat(vectors, dim=1).float().numpy(), outcome_Q=np.tile(outcomes.numpy(), generation.steps),
-        step_Q=step_Q, share_Q=np.tile(np.array(shares), generation.steps),
-        decay_Q=generation.step_decay ** step_Q.astype(np.float64))
+        vector_BQD=torch.cat(vectors, dim=1).float().numpy(), outcome_Q=outcomes.numpy()[o_Q],
+        offset_Q=offsets.numpy()[f_Q], step_Q=step_Q, share_Q=np.array(shares)[o_Q],
+        offset_share_Q=np.array(offset_shares)[f_Q], decay_Q=generation.step_decay ** step_Q.astype(np.float64))
+
+
+def asked_offsets(model: ModelConfig, generation: GenerationConfig) -> tuple[Tensor, list[float]]:
+    """The time offsets with a share, soonest first, and their shares; all alike unless configured.
+
+    Raises ConfigError if the shares are not one per offset the model knows.
+    """
+    shares = generation.offset_shares or (1 / model.offset_buckets,) * model.offset_buckets
+    if len(shares) != model.offset_buckets:
+        raise ConfigError(f"generation.offset_shares {list(shares)} are {len(shares)}, the model has "
+                          f"{model.offset_buckets} time offsets; give one share each, or none for equal shares")
+    asked = [offset for offset, share in enumerate(shares) if share > 0]
+    return torch.tensor(asked), [shares[offset] for offset in asked]
 
 
 def draw_outcomes(batch: HistoryBatch, time_B: Tensor, shares: list[float], generation: GenerationConfig) -> Tensor:
@@ -91,13 +113,13 @@ def draw_outcomes(batch: HistoryBatch, time_B: Tensor, shares: list[float], gene
     return torch.from_numpy(np.minimum(np.searchsorted(edges, uniform_BS, side="right"), len(shares) - 1))
 
 
-def _ask(model: PinRec, hidden_BW: Tensor, outcomes: Tensor, surface_code: int) -> Tensor:
-    """One query vector per request and outcome, [B, O, D]."""
-    B, n_outcomes = len(hidden_BW), len(outcomes)
-    action_N = outcomes.repeat(B)
-    query_ND = model.query(hidden_BW.repeat_interleave(n_outcomes, dim=0), action_N,
-                           torch.full_like(action_N, surface_code))
-    return query_ND.view(B, n_outcomes, -1)
+def _ask(model: PinRec, states: States, outcomes: Tensor, offsets: Tensor, surface_code: int) -> Tensor:
+    """One query vector per request, outcome and offset, asked of the newest token, [B, O, F, D]."""
+    shape = len(states.last_B), len(outcomes), len(offsets)
+    row_N = torch.arange(shape[0]).repeat_interleave(shape[1] * shape[2])
+    action_N = outcomes.repeat_interleave(shape[2]).repeat(shape[0])
+    conditions = Conditions(action_N, torch.full_like(action_N, surface_code), offsets.repeat(shape[0] * shape[1]))
+    return model.query(states, row_N, states.last_B[row_N], conditions).view(*shape, -1)
 
 
 def _surface_code(model: PinRec, surface: str) -> int:

@@ -26,6 +26,7 @@ from pinrec_core.retrieval.compress import KeptQueries, compress
 from pinrec_core.retrieval.generate import Question, generate
 from pinrec_core.retrieval.index import ItemIndex
 from pinrec_core.retrieval.merge import interleave
+from pinrec_core.retrieval.search import Followers, join, own_scores, search
 from pinrec_core.schemas import NO_ITEM
 
 _BATCH = 256  # requests generated and searched together; sorted by length, so that padding is small
@@ -38,6 +39,7 @@ class Candidates:
     item_RN: np.ndarray  # int64 dense item index; NO_ITEM only if an approximate index could not fill the list
     score_RN: np.ndarray  # float32 score of the index for the query that claimed it, -inf at NO_ITEM
     outcome_RN: np.ndarray  # int64 action bit number that query asked for, -1 at NO_ITEM
+    offset_RN: np.ndarray  # int64 time-offset bucket it asked for, 0 = "now", -1 at NO_ITEM
     step_RN: np.ndarray  # int64 generation step of that query, -1 at NO_ITEM
 
 
@@ -47,6 +49,7 @@ class QueryLists:
 
     request_M: np.ndarray  # row of the request
     outcome_M: np.ndarray  # action bit number
+    offset_M: np.ndarray  # time-offset bucket
     step_M: np.ndarray
     budget_M: np.ndarray  # candidates it may claim
     vector_MD: np.ndarray  # float32, unit
@@ -57,10 +60,11 @@ class Retriever:
     """A model and an index over its item vectors. Create once, call often; calls do not change it."""
 
     def __init__(self, model: PinRec, index: ItemIndex, generation: GenerationConfig,
-                 item_vectors_ID: torch.Tensor | None = None):
-        """`item_vectors_ID` (the model's own) makes reading histories cheaper; without it they are encoded per call."""
+                 search_vectors_ID: torch.Tensor | None = None):
+        """`search_vectors_ID`, all that the index was built of, makes reading histories cheaper; a model with
+        transitions needs it, others encode what they read per call without it."""
         self.model, self.index, self.generation = model.eval(), index, generation
-        self.item_vectors_ID = item_vectors_ID
+        self.search_vectors_ID = search_vectors_ID
 
     def retrieve(self, histories: Sequence[History], surface: str, time_R: np.ndarray, *,
                  shares: Mapping[str, float] | None = None, n: int = 0) -> Candidates:
@@ -87,36 +91,43 @@ class Retriever:
         for start in range(0, len(order_R), _BATCH):
             rows_B = order_R[start : start + _BATCH]
             time_B = torch.from_numpy(np.asarray(time_R, np.int64)[rows_B])
-            queries = generate(self.model, collate([cut[row] for row in rows_B]), Question(surface, asked, time_B),
-                               self.generation, self.item_vectors_ID)
-            parts.append(self._answer(compress(queries, self.generation.merge_cosine, n), rows_B, n, depth))
+            batch = collate([cut[row] for row in rows_B])
+            queries = generate(self.model, batch, Question(surface, asked, time_B), self.generation,
+                               self._item_vectors())
+            kept, followers = compress(queries, self.generation.merge_cosine, n), Followers.of(self.model, batch)
+            parts.append(self._answer(kept, followers, rows_B, n, depth))
         return _in_order(parts, order_R)
 
-    def _answer(self, kept: KeptQueries, rows_B: np.ndarray, n: int, depth: int) -> tuple[Candidates, QueryLists]:
+    def _item_vectors(self) -> torch.Tensor | None:
+        """The unit vectors of all items: what is searched, without its bias column."""
+        return None if self.search_vectors_ID is None else self.search_vectors_ID[:, : self.model.config.item_dim]
+
+    def _answer(self, kept: KeptQueries, followers: Followers, rows_B: np.ndarray, n: int,
+                depth: int) -> tuple[Candidates, QueryLists]:
         """Search and interleave one batch, again and deeper for the requests that are not settled yet."""
         first_k = min(n, math.ceil(self.generation.overfetch * kept.budget_BP.max(initial=1)))
-        score_BPK, item_BPK = self._search(kept, max(depth, first_k))
+        score_BPK, item_BPK = self._search(kept, followers, max(depth, first_k))
         lists, open_B = _interleaved(kept, score_BPK, item_BPK, n)
         for exhaustive in (False, True):  # an approximate search may still leave places free; then visit everything
             if open_B.any():
                 part = kept.rows(open_B)
-                found, still_open = _interleaved(part, *self._search(part, n, exhaustive=exhaustive), n)
+                deeper = self._search(part, followers.rows(open_B), n, exhaustive=exhaustive)
+                found, still_open = _interleaved(part, *deeper, n)
                 for whole, settled in zip(_columns(lists), _columns(found), strict=True):
                     whole[open_B] = settled
                 open_B[open_B] = still_open
         mask = kept.kept_BP
         request_M = rows_B[np.nonzero(mask)[0]]
-        return lists, QueryLists(request_M, kept.outcome_BP[mask], kept.step_BP[mask], kept.budget_BP[mask],
-                                 kept.vector_BPD[mask], item_BPK[mask][:, :depth])
+        return lists, QueryLists(request_M, kept.outcome_BP[mask], kept.offset_BP[mask], kept.step_BP[mask],
+                                 kept.budget_BP[mask], kept.vector_BPD[mask], item_BPK[mask][:, :depth])
 
-    def _search(self, kept: KeptQueries, k: int, *, exhaustive: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """The k nearest items of every kept query; NO_ITEM at padding."""
-        mask = kept.kept_BP
-        score_MK, item_MK = self.index.search(kept.vector_BPD[mask], k, exhaustive=exhaustive)
-        shape = (*mask.shape, score_MK.shape[1])
-        score_BPK, item_BPK = np.full(shape, -np.inf, np.float32), np.full(shape, NO_ITEM, np.int64)
-        score_BPK[mask], item_BPK[mask] = score_MK, item_MK
-        return score_BPK, item_BPK
+    def _search(self, kept: KeptQueries, followers: Followers, k: int, *,
+                exhaustive: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """The k best items of every kept query, transitions included."""
+        found = search(self.index, kept, k, exhaustive=exhaustive)
+        if not followers.item_BC.shape[1]:
+            return found
+        return join(*found, followers, own_scores(kept, followers, self.search_vectors_ID.numpy()))
 
 
 def _interleaved(kept: KeptQueries, score_BPK: np.ndarray, item_BPK: np.ndarray,
@@ -128,8 +139,9 @@ def _interleaved(kept: KeptQueries, score_BPK: np.ndarray, item_BPK: np.ndarray,
     columns = (np.take_along_axis(item_BPK.reshape(B, -1), source_BN, axis=1),
                np.take_along_axis(score_BPK.reshape(B, -1), source_BN, axis=1),
                np.take_along_axis(kept.outcome_BP, query_BN, axis=1),
+               np.take_along_axis(kept.offset_BP, query_BN, axis=1),
                np.take_along_axis(kept.step_BP, query_BN, axis=1))
-    blanks = (NO_ITEM, np.float32(-np.inf), -1, -1)
+    blanks = (NO_ITEM, np.float32(-np.inf), -1, -1, -1)
     filled = [np.where(claims.filled_BN, values, blank) for values, blank in zip(columns, blanks, strict=True)]
     return Candidates(*filled), ~claims.complete_B
 
@@ -137,8 +149,8 @@ def _interleaved(kept: KeptQueries, score_BPK: np.ndarray, item_BPK: np.ndarray,
 def _nothing(n: int, D: int, depth: int) -> tuple[Candidates, QueryLists]:
     """The answer to no request at all."""
     none = np.zeros(0, np.int64)
-    lists = [np.zeros((0, n), kind) for kind in (np.int64, np.float32, np.int64, np.int64)]
-    return Candidates(*lists), QueryLists(none, none, none, none, np.zeros((0, D), np.float32),
+    lists = [np.zeros((0, n), kind) for kind in (np.int64, np.float32, np.int64, np.int64, np.int64)]
+    return Candidates(*lists), QueryLists(none, none, none, none, none, np.zeros((0, D), np.float32),
                                           np.zeros((0, depth), np.int64))
 
 

@@ -40,10 +40,11 @@ def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune:
                              f"{data.manifest.fingerprint[:12]}; pretrain again or pass the dataset it was trained on")
     model = load_model(base)
     _start_bias(model, data, surface, finetune)
-    views = feed_views(data, surface, model.config.max_length, finetune)
+    views = feed_views(data, surface, model.config.max_length, finetune, model.config.offsets_s)
     logger.info("finetune %s: %d rows, %d targets", surface, len(views), len(views.row_G))
     with staged_directory(output) as aside:
-        fit = Fit(f"finetune {surface}", model, views, Validation(data, (surface,), finetune), finetune,
+        validation = Validation.before_the_window(data, (surface,), finetune)
+        fit = Fit(f"finetune {surface}", model, views, validation, finetune,
                   aside / "metrics.jsonl")
         fit.run()
         parents = {"dataset": data.manifest.fingerprint, "base": read_manifest(base, "model", verify=False).fingerprint}

@@ -21,6 +21,7 @@ from pinrec_core.training.objective import Objective
 from pinrec_core.training.validation import RECALL_AT, Validation
 
 logger = logging.getLogger("pinrec")
+TRANSITION_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # tried on validation
 PROGRESS_S = 10.0  # seconds between progress lines
 
 
@@ -64,6 +65,7 @@ class Fit:
         if self.best_weights:
             self.model.load_state_dict(self.best_weights)
         self.model.eval()
+        self._weigh_transitions()
 
     @property
     def steps(self) -> int:
@@ -112,6 +114,21 @@ class Fit:
             self.best_weights = copy.deepcopy(self.model.state_dict())
         return epoch - self.best_epoch >= self.config.patience
 
+    def _weigh_transitions(self) -> None:
+        """Give counted transitions, if the model has any, the weight that validation finds best.
+
+        The weight is the last thing that is chosen: every epoch was judged on what the network alone can do. With too
+        few validation requests it stays as it was: none, or that of the base model.
+        """
+        if self.model.transitions is None or len(self.validation) < self.config.min_validation_requests:
+            return
+        recalls = self.validation.recalls(self.model, TRANSITION_WEIGHTS)
+        best = int(np.argmax(recalls))
+        self.model.transition_weight, self.best_recall = TRANSITION_WEIGHTS[best], recalls[best]
+        self._record({"transition_weights": TRANSITION_WEIGHTS, "transition_recalls": recalls})
+        logger.info("%s transitions get weight %.2f, validation recall@%d %.4f (%.4f without)", self.stage,
+                    TRANSITION_WEIGHTS[best], RECALL_AT, recalls[best], recalls[0])
+
     def _record(self, entry: dict) -> None:
         with open(self.metrics_path, "a") as file:
             file.write(json.dumps({"stage": self.stage, **entry}) + "\n")
@@ -140,7 +157,8 @@ def _optimizer(model: PinRec, config: TrainConfig, steps: int):
     """AdamW with decay on matrices of linear layers only; linear warm-up, then cosine to zero."""
     decayed, plain = [], []
     for name, parameter in model.named_parameters():
-        is_table = any(part in name for part in ("ids.", "attributes", "position", "surface", "action", "item_bias"))
+        is_table = any(part in name for part in ("ids.", "attributes", "position", "surface", "action", "offset",
+                                                 "item_bias"))
         (decayed if parameter.ndim == 2 and not is_table else plain).append(parameter)
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))

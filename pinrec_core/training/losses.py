@@ -1,6 +1,7 @@
 """Sampled softmax with correction for how the negatives were drawn (paper section 3).
 
-Suffixes: N targets, P shared pool of negatives, K ignored items of a target's own feed view.
+Suffixes: N targets, Q distinct queries that ask for them, P shared pool of negatives, K ignored items of a target's own
+feed view, G groups of targets.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from torch import Tensor
 from pinrec_core.training.negatives import Negatives
 
 
-def sampled_softmax(positive_N: Tensor, pool_NP: Tensor, negatives: Negatives, view_NK: Tensor | None = None, *,
-                    correct_positive: bool = False) -> Tensor:
+def sampled_softmax(positive_N: Tensor, pool_QP: Tensor, query_N: Tensor, negatives: Negatives,
+                    view_NK: Tensor | None = None, *, correct_positive: bool = False) -> Tensor:
     """Negative log-likelihood [N] of each target against the pool and its own view's ignored items.
 
     The full softmax needs Z = e^s+ + sum over all other items j of e^s_j. A pool in which j is expected E_j times gives
@@ -24,15 +25,28 @@ def sampled_softmax(positive_N: Tensor, pool_NP: Tensor, negatives: Negatives, v
     classic form, which lowers it too. Ignored items of the view are there with certainty and need no correction; -inf
     marks padding.
 
-    positive_N: logits of the targets. pool_NP: logits of the pool. view_NK: logits of shown and ignored items.
+    positive_N: logits of the targets. pool_QP: logits of the pool, once per query. query_N: each target's query.
+    view_NK: logits of shown and ignored items.
     """
     if correct_positive:
         positive_N = positive_N - negatives.log_expected_N
     if negatives.whole:
-        log_z_N = pool_NP.logsumexp(1)  # has the positive in it; nothing to correct, and half the time
+        log_z_N = pool_QP.logsumexp(1)[query_N]  # has the positive in it; nothing to correct, and half the time
     else:
-        corrected_NP = (pool_NP - negatives.log_expected_P).masked_fill(negatives.banned_NP, float("-inf"))
-        log_z_N = torch.logaddexp(positive_N, corrected_NP.logsumexp(1))
+        corrected_QP = (pool_QP - negatives.log_expected_P).masked_fill(negatives.banned_QP, float("-inf"))
+        log_z_N = torch.logaddexp(positive_N, corrected_QP.logsumexp(1)[query_N])
     if view_NK is not None and view_NK.shape[1]:
         log_z_N = torch.cat([log_z_N[:, None], view_NK], dim=1).logsumexp(1)
     return log_z_N - positive_N
+
+
+def least_of_groups(loss_N: Tensor, weight_N: Tensor, group_N: Tensor) -> Tensor:
+    """Mean over groups (scalar) of the least loss of each, weighted by the mean weight of the group's targets.
+
+    The relaxation inside a feed view: one of the group's items must be found, whichever is nearest. Groups are numbered
+    from 0 without gaps; where each target is alone this is the weighted mean over targets.
+    """
+    none_G = loss_N.new_zeros(int(group_N.max()) + 1)
+    least_G = none_G.scatter_reduce(0, group_N, loss_N, "amin", include_self=False)
+    weight_G = none_G.scatter_reduce(0, group_N, weight_N.to(loss_N.dtype), "mean", include_self=False)
+    return (least_G * weight_G).mean()

@@ -1,7 +1,8 @@
 """The negatives of a step and how often each was to be expected among them.
 
 Two pools serve every target of the batch: the distinct targets of the batch (popular items, hard) and uniform random
-items (the rest of the catalogue). Suffixes: N targets, B batch rows, P pool, I items.
+items (the rest of the catalogue); either may be off. Suffixes: N targets, Q distinct queries that ask for them, B batch
+rows, C draws (distinct pairs of user and item), U distinct items of the pool, P pool.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pinrec_core.config import TrainConfig
 from pinrec_core.data.batch import Targets
 from pinrec_core.training.sketch import CountMinSketch
 
+NEVER = 1e-9  # least expected count: a batch of one user has no in-batch negatives, and their log must stay finite
+
 
 class Negatives(NamedTuple):
     """Pool items with the log of their expected number of occurrences in the pool.
@@ -25,33 +28,62 @@ class Negatives(NamedTuple):
     item_P: Tensor
     log_expected_P: Tensor  # float32
     log_expected_N: Tensor  # the same for each target's own item, for the classic correction
-    banned_NP: Tensor  # bool: not a negative of this target (its own item, or another positive of its user)
+    banned_QP: Tensor  # bool: not a negative of this query (what it asks for, or another positive of its user)
     whole: bool = False
 
 
-def draw_negatives(targets: Targets, user_B: Tensor, retrievable: Tensor, sketch: CountMinSketch,
-                   config: TrainConfig) -> Negatives:
-    """Draw the pools of one step.
+class Draws(NamedTuple):
+    """What the batch drew from the distribution of targets: an item counts once per user, however often it is asked."""
 
-    An item i that is a share p of all targets is among n targets with probability 1 - (1 - p)^n; the distinct targets
-    are thinned to `in_batch_negatives` with probability r; uniform draws add R / I. So
-    E[count_i] = r (1 - (1 - p)^n) + R / I.
+    user_C: Tensor  # 0 .. users of the batch
+    item_C: Tensor
+    user_N: Tensor  # the same user numbers for the targets
+
+    @property
+    def of_others(self) -> float:
+        """How many of the draws come from other users than a target's own, on average over users."""
+        users = int(self.user_C.max()) + 1
+        return len(self.user_C) * (1 - 1 / users)
+
+
+def draws_of(targets: Targets, user_B: Tensor) -> Draws:
+    """The distinct (user, item) pairs of a batch."""
+    _, user_N = user_B[targets.row_N].unique(return_inverse=True)
+    span = int(targets.item_N.max()) + 1
+    pair_C = (user_N * span + targets.item_N).unique()
+    return Draws(pair_C // span, pair_C % span, user_N)
+
+
+def draw_negatives(targets: Targets, query_N: Tensor, draws: Draws, retrievable: Tensor, sketch: CountMinSketch,
+                   config: TrainConfig) -> Negatives:
+    """Draw the pools of one step; `query_N` numbers the query of each target.
+
+    What a target meets of the in-batch pool comes from the m draws of other users. An item that is a share p of all
+    draws is among them with probability 1 - (1 - p)^m; the distinct items are thinned to `in_batch_negatives` with
+    probability r; R uniform draws from I retrievable items add R / I. So
+
+        E[count_i] = r (1 - (1 - p)^m) + R / I.
+
+    Without random negatives (R = 0) an item that is no one's target never enters the pool: the estimate of Z covers
+    the items that are targets, and says nothing of the rest of the catalogue.
     """
     if config.random_negatives >= len(retrievable):
         return _whole_catalogue(targets, retrievable)
-    distinct = targets.item_N.unique()
+    distinct = draws.item_C.unique()
     kept = min(len(distinct), config.in_batch_negatives)
     in_batch = distinct[torch.randperm(len(distinct))[:kept]]
     random = retrievable[torch.randint(len(retrievable), (config.random_negatives,))]
     item_P = torch.cat([in_batch, random])
 
     def log_expected(item: Tensor) -> Tensor:
-        seen = -torch.expm1(len(targets.item_N) * torch.log1p(-sketch.frequency(item).clamp(max=1 - 1e-9)))
-        return (kept / len(distinct) * seen + len(random) / len(retrievable)).log().float()
+        seen = -torch.expm1(draws.of_others * torch.log1p(-sketch.frequency(item).clamp(max=1 - 1e-9)))
+        expected = kept / len(distinct) * seen + len(random) / len(retrievable)
+        return expected.clamp(min=NEVER).log().float()
 
-    banned_NP = targets.item_N[:, None] == item_P
-    banned_NP[:, :kept] |= _own_positives(targets, user_B, in_batch)
-    return Negatives(item_P, log_expected(item_P), log_expected(targets.item_N), banned_NP)
+    banned_QP = _hits(query_N, targets.item_N, item_P)
+    user_Q = query_N.new_zeros(len(banned_QP)).index_put((query_N,), draws.user_N)
+    banned_QP[:, :kept] |= _hits(draws.user_C, draws.item_C, in_batch)[user_Q]
+    return Negatives(item_P, log_expected(item_P), log_expected(targets.item_N), banned_QP)
 
 
 def _whole_catalogue(targets: Targets, retrievable: Tensor) -> Negatives:
@@ -60,12 +92,10 @@ def _whole_catalogue(targets: Targets, retrievable: Tensor) -> Negatives:
                      torch.zeros(1, 1, dtype=torch.bool), whole=True)
 
 
-def _own_positives(targets: Targets, user_B: Tensor, in_batch_P: Tensor) -> Tensor:
-    """bool [N, P]: is the in-batch item a positive of the target's own user, in any row of the batch?"""
-    _, user_N = user_B[targets.row_N].unique(return_inverse=True)
-    order = in_batch_P.argsort()
-    place_N = torch.searchsorted(in_batch_P[order], targets.item_N).clamp(max=len(in_batch_P) - 1)
-    found_N = in_batch_P[order][place_N] == targets.item_N
-    owned = torch.zeros(int(user_N.max()) + 1, len(in_batch_P), dtype=torch.bool)
-    owned[user_N[found_N], order[place_N[found_N]]] = True
-    return owned[user_N]
+def _hits(owner_N: Tensor, item_N: Tensor, item_P: Tensor) -> Tensor:
+    """bool [owners, P]: does one of the owner's items stand at this place of the pool?"""
+    item_U, place_P = item_P.unique(return_inverse=True)
+    found_N = torch.isin(item_N, item_U)
+    hit = torch.zeros(int(owner_N.max()) + 1, len(item_U), dtype=torch.bool)
+    hit[owner_N[found_N], torch.searchsorted(item_U, item_N[found_N])] = True
+    return hit[:, place_P]

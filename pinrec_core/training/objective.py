@@ -1,48 +1,84 @@
 """The loss of one batch: encode histories, ask for every target's outcome, score against its negatives.
 
-Suffixes: N targets, P pool, K ignored items of the view, U distinct items of the batch, D item dimension.
+Suffixes: N targets, Q distinct queries that ask for them, P pool, K ignored items of the view, U distinct items of the
+batch, D item dimension.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from pinrec_core.config import TrainConfig
-from pinrec_core.data.batch import TrainingBatch
+from pinrec_core.data.batch import Targets, TrainingBatch
+from pinrec_core.errors import ConfigError
+from pinrec_core.model.conditions import Conditions
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
-from pinrec_core.training.losses import sampled_softmax
-from pinrec_core.training.negatives import draw_negatives
+from pinrec_core.training.losses import least_of_groups, sampled_softmax
+from pinrec_core.training.negatives import draw_negatives, draws_of
 from pinrec_core.training.sketch import CountMinSketch
+
+
+class DistinctQueries(NamedTuple):
+    """Targets of one column, action, surface and offset have one query, which is made and scored once."""
+
+    row_Q: Tensor
+    column_Q: Tensor
+    asked: Conditions  # of Q
+    place_N: Tensor  # the query of each target
+
+
+def distinct_queries(targets: Targets) -> DistinctQueries:
+    """The queries that a batch's targets need."""
+    parts = (targets.row_N, targets.column_N, targets.action_N, targets.surface_N, targets.offset_N)
+    key_N = torch.zeros_like(targets.row_N)
+    for part_N in parts:
+        key_N = key_N * (int(part_N.max()) + 1) + part_N
+    distinct, place_N = key_N.unique(return_inverse=True)
+    first_Q = place_N.new_zeros(len(distinct)).index_put((place_N,), torch.arange(len(place_N)))
+    row_Q, column_Q, *asked = (part_N[first_Q] for part_N in parts)
+    return DistinctQueries(row_Q, column_Q, Conditions(*asked), place_N)
 
 
 class Objective:
     """Sampled softmax over a batch; keeps the sketch of how often each item has been a target."""
 
     def __init__(self, model: PinRec, config: TrainConfig):
+        if config.action_loss and not model.config.action_mask:
+            raise ConfigError(f"action_loss {config.action_loss} predicts masked actions, but model.action_mask is 0; "
+                              "raise action_mask or set action_loss to 0")
         self.model, self.config = model, config
         self.sketch = CountMinSketch(config.sketch_width, config.sketch_depth, config.seed)
-        self.retrievable = model.retrievable_I.nonzero().squeeze(1)
+        # Cold items are never a positive: as negatives they may teach that an item without an id is a bad one.
+        drawn_I = model.retrievable_I if config.cold_negatives else model.retrievable_I & model.trained_I
+        self.retrievable = drawn_I.nonzero().squeeze(1)
 
     def __call__(self, batch: TrainingBatch) -> Tensor:
-        """Mean weighted loss (scalar) of the batch's targets."""
+        """Weighted loss (scalar): the mean over the batch's targets or groups, and the action loss if there is one."""
         targets, history = batch.targets, batch.history
-        self.sketch.add(targets.item_N)
-        negatives = draw_negatives(targets, batch.user_B, self.retrievable, self.sketch, self.config)
+        draws = draws_of(targets, batch.user_B)
+        self.sketch.add(draws.item_C)
+        queries = distinct_queries(targets)
+        negatives = draw_negatives(targets, queries.place_N, draws, self.retrievable, self.sketch, self.config)
         groups = (history.item_BT, targets.item_N, negatives.item_P, targets.ignored_NK)
         vectors_UD, (item_BT, item_N, item_P, ignored_NK) = self._encode_once(groups)
-        hidden = self.model.encode(dataclasses.replace(history, item_BT=item_BT), vectors_UD)
-        query_ND = self.model.query(hidden[targets.row_N, targets.column_N], targets.action_N, targets.surface_N)
-        asked = query_ND, targets.surface_N
+        states = self.model.encode(dataclasses.replace(history, item_BT=item_BT), vectors_UD)
+        query_QD = self.model.query(states, queries.row_Q, queries.column_Q, queries.asked)
+        asked = query_QD[queries.place_N], targets.surface_N
         positive_N = self.model.paired_logits(*asked, vectors_UD[item_N][:, None], targets.item_N[:, None])[:, 0]
+        pool_QP = self.model.logits(query_QD, queries.asked.surface_N, vectors_UD[item_P], negatives.item_P)
         loss_N = sampled_softmax(
-            positive_N, self.model.logits(*asked, vectors_UD[item_P], negatives.item_P), negatives,
+            positive_N, pool_QP, queries.place_N, negatives,
             self._view_logits(asked, vectors_UD, ignored_NK, targets.ignored_NK),
             correct_positive=self.config.correct_positive)
-        return (loss_N * targets.weight_N).mean()
+        loss = least_of_groups(loss_N, targets.weight_N, targets.group_N)
+        if self.config.action_loss:
+            loss = loss + self.config.action_loss * self.model.action_loss(states, history.actions_BT)
+        return loss
 
     def _encode_once(self, groups: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
         """Vectors of the distinct items of all groups, and each group as rows of them (padding becomes row 0)."""

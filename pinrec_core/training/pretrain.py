@@ -12,11 +12,13 @@ import numpy as np
 import torch
 
 from pinrec_core.config import ModelConfig, PretrainConfig
+from pinrec_core.data.ahead import Ahead
 from pinrec_core.data.dataset import Dataset
-from pinrec_core.data.windows import engagement_windows, per_action
+from pinrec_core.data.windows import engagement_windows, per_action, recency_weight
 from pinrec_core.manifest import Manifest, fingerprint_of, write_manifest
 from pinrec_core.model.io import save_model
 from pinrec_core.model.pinrec import PinRec
+from pinrec_core.model.transitions import Transitions, count_transitions
 from pinrec_core.storage import staged_directory
 from pinrec_core.training.loop import Fit
 from pinrec_core.training.validation import Validation
@@ -30,17 +32,34 @@ def pretrain(dataset: Path, output: Path, *, model: ModelConfig, pretrain: Pretr
     Raises DataError without training targets, TrainingError when the loss stays non-finite.
     """
     data = Dataset.open(dataset)
-    torch.manual_seed(pretrain.seed)
-    net = PinRec(model, data.log, data.items, action_shares(data))
-    windows = engagement_windows(data, model.max_length, pretrain.recency_half_life_days)
-    logger.info("pretrain: %d windows, %d targets, %d parameters", len(windows), len(windows.row_G),
-                sum(p.numel() for p in net.parameters()))
+    validation = Validation.before_the_window(data, data.log.surfaces, pretrain)
     with staged_directory(output) as aside:
-        fit = Fit("pretrain", net, windows, Validation(data, data.log.surfaces, pretrain), pretrain,
-                  aside / "metrics.jsonl")
-        fit.run()
+        fit = fit_base(data, validation, model, pretrain, aside / "metrics.jsonl")
         return seal_model(fit, aside, fingerprint_of(model, pretrain), {"dataset": data.manifest.fingerprint},
                           {"stage": "base"})
+
+
+def fit_base(data: Dataset, validation: Validation, model: ModelConfig, pretrain: PretrainConfig,
+             metrics: Path) -> Fit:
+    """A new model trained on the dataset's engagement windows, and the run that trained it."""
+    torch.manual_seed(pretrain.seed)
+    net = PinRec(model, data.log, data.items, action_shares(data))
+    if model.transitions:
+        net.transitions = transitions_of(data, model.transition_half_life_days)
+    windows = engagement_windows(data, model.max_length, pretrain.recency_half_life_days, Ahead.of(model, pretrain))
+    logger.info("pretrain: %d windows, %d targets, %d parameters", len(windows), len(windows.row_G),
+                sum(p.numel() for p in net.parameters()))
+    fit = Fit("pretrain", net, windows, validation, pretrain, metrics)
+    fit.run()
+    return fit
+
+
+def transitions_of(data: Dataset, half_life_days: float) -> Transitions:
+    """Transitions counted over the train users' engagements before the evaluation window."""
+    user_E = np.repeat(np.arange(data.n_users), np.diff(data.offsets_U1))
+    trained_E = np.isin(user_E, data.users_in("train")) & (data.time_E < data.train_end_ms)
+    weight_E = recency_weight(data.time_E[trained_E], data.train_end_ms, half_life_days)
+    return count_transitions(data.item_E[trained_E], user_E[trained_E], data.retrievable_I, weight_E)
 
 
 def seal_model(fit: Fit, directory: Path, config_fingerprint: str, parents: dict[str, str],

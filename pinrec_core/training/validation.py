@@ -2,65 +2,92 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import product
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from pinrec_core.config import TrainConfig
-from pinrec_core.data.batch import HistoryBatch
+from pinrec_core.data.batch import HistoryBatch, collate
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.requests import Requests, requests_in
+from pinrec_core.model.conditions import Conditions
 from pinrec_core.model.pinrec import PinRec
+from pinrec_core.model.transitions import LATEST, NEIGHBOURS, bonus, latest_first
+from pinrec_core.schemas import NO_ITEM
 
 RECALL_AT = 50
 REQUESTS_AT_ONCE = 512
 
 
 class Validation:
-    """Requests of the validation users in the window before the evaluation window, one set per surface."""
+    """Requests with known answers, asked of the model after every epoch."""
 
-    def __init__(self, dataset: Dataset, surfaces: tuple[str, ...], config: TrainConfig):
-        users = dataset.users_in("validation")
-        generator = np.random.default_rng(config.seed)
-        self.dataset, self.requests = dataset, []
+    def __init__(self, dataset: Dataset, requests: Sequence[Requests]):
+        self.dataset, self.requests = dataset, [part for part in requests if len(part)]
+
+    @classmethod
+    def before_the_window(cls, dataset: Dataset, surfaces: Sequence[str], config: TrainConfig) -> Validation:
+        """The validation users' requests in the window before the evaluation window, one set per surface."""
+        users, generator, found = dataset.users_in("validation"), np.random.default_rng(config.seed), []
         for surface in surfaces:
             requests = requests_in(dataset, surface, dataset.validation_start_ms, dataset.train_end_ms, users)
             kept = generator.permutation(len(requests))[:config.validation_users]
-            if len(kept):
-                self.requests.append(requests.take(np.sort(kept)))
+            found.append(requests.take(np.sort(kept)))
+        return cls(dataset, found)
 
     def __len__(self) -> int:
         return sum(len(requests) for requests in self.requests)
 
-    @torch.no_grad()
     def recall(self, model: PinRec) -> float:
         """Mean over requests of the share of targets among the 50 likeliest items (higher is better)."""
+        return self.recalls(model, (0.0,))[0]
+
+    @torch.no_grad()
+    def recalls(self, model: PinRec, transition_weights: Sequence[float]) -> list[float]:
+        """The same with counted transitions joining the score, for each of their weights."""
         model.eval()
         vectors_ID = model.all_item_vectors()
-        return float(np.concatenate([self._recalls(model, vectors_ID, r) for r in self.requests]).mean())
+        found = [found for requests in self.requests
+                 for found in self._found(model, vectors_ID, requests, transition_weights)]
+        return np.mean(found, axis=0).tolist()
 
-    def _recalls(self, model: PinRec, vectors_ID: Tensor, requests: Requests) -> np.ndarray:
-        out = []
+    def _found(self, model: PinRec, vectors_ID: Tensor, requests: Requests,
+               weights: Sequence[float]) -> Iterator[list[float]]:
+        """Per request, the share of its targets that is found with each weight."""
         for first in range(0, len(requests), REQUESTS_AT_ONCE):
             part = requests.take(np.arange(first, min(first + REQUESTS_AT_ONCE, len(requests))))
-            history = part.histories(self.dataset, model.config.max_length)
-            top_RK = outcome_mixture(model, vectors_ID, history, part.surface).topk(
-                min(RECALL_AT, len(vectors_ID)), dim=1).indices.numpy()
-            for r, top_K in enumerate(top_RK):
-                items = part.item_T[part.offsets_R1[r]:part.offsets_R1[r + 1]]
-                out.append(np.isin(items, top_K).mean())
-        return np.array(out)
+            history = collate(part.histories(self.dataset, model.config.max_length))
+            score_RI = outcome_mixture(model, vectors_ID, history, part.surface).log()
+            bonus_RI = _transition_bonus(model, history) if any(weights) else torch.zeros(())
+            top_WRK = [(score_RI + weight * bonus_RI).topk(min(RECALL_AT, len(vectors_ID)), dim=1).indices.numpy()
+                       for weight in weights]
+            for row, items in enumerate(np.split(part.item_T, part.offsets_R1[1:-1])):
+                yield [float(np.isin(items, top_RK[row]).mean()) for top_RK in top_WRK]
+
+
+def _transition_bonus(model: PinRec, history: HistoryBatch) -> Tensor:
+    """log(1 + c / FAINT) [R, I] of how much each item follows the latest of a history."""
+    latest_RL = latest_first(history.item_BT.numpy(), history.length_B.numpy())
+    item_RC, weight_RC = model.transitions.followers(latest_RL, min(model.n_items, LATEST * NEIGHBOURS))
+    bonus_RI = torch.zeros(len(history), model.n_items + 1)
+    bonus_RI.scatter_(1, torch.from_numpy(np.where(item_RC == NO_ITEM, model.n_items, item_RC)),
+                      torch.from_numpy(bonus(weight_RC)))
+    return bonus_RI[:, :-1]
 
 
 def outcome_mixture(model: PinRec, vectors_ID: Tensor, history: HistoryBatch, surface: str) -> Tensor:
-    """p(item | history, surface) [R, I]: the outcomes' softmaxes, mixed by how often each outcome occurs."""
-    hidden_RTW = model.encode(history, vectors_ID)
-    hidden_RW = hidden_RTW[torch.arange(len(history)), history.length_B]
-    code = torch.full((len(history),), model.log.surface_names.index(surface))
+    """p(item | history, surface) [R, I]: the outcomes' softmaxes, mixed by how often each occurs, offsets equally."""
+    states, row_R = model.encode(history, vectors_ID), torch.arange(len(history))
+    code_R = torch.full_like(row_R, model.log.surface_names.index(surface))
     mixture, items = torch.zeros(len(history), len(vectors_ID)), torch.arange(len(vectors_ID))
-    for action, share in model.action_shares[surface].items():
+    offsets = model.config.offset_buckets
+    for (action, share), offset in product(model.action_shares[surface].items(), range(offsets)):
         if share > 0:
-            query_RD = model.query(hidden_RW, torch.full_like(code, model.log.action_names.index(action)), code)
-            logits = model.logits(query_RD, code, vectors_ID, items)
-            mixture += share * logits.masked_fill(~model.retrievable_I, float("-inf")).softmax(1)
+            action_R = torch.full_like(row_R, model.log.action_names.index(action))
+            conditions = Conditions(action_R, code_R, torch.full_like(row_R, offset))
+            logits = model.logits(model.query(states, row_R, states.last_B, conditions), code_R, vectors_ID, items)
+            mixture += share / offsets * logits.masked_fill(~model.retrievable_I, float("-inf")).softmax(1)
     return mixture

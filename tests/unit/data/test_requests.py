@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pinrec_core.data.batch import collate
 from pinrec_core.data.requests import requests_in
 from pinrec_core.errors import DataError
 from pinrec_core.schemas import NO_ITEM
@@ -35,10 +36,10 @@ def test_only_asked_users_and_retrievable_targets_count(dataset):
 
 
 def test_histories_end_before_the_window_and_carry_the_context(dataset):
-    batch = requests_in(dataset, "search", 900, 1000, ALL).histories(dataset, max_length=10)
+    batch = collate(requests_in(dataset, "search", 900, 1000, ALL).histories(dataset, max_length=10))
     assert batch.item_BT.tolist() == [[1, 9]]
     assert batch.time_BT.tolist() == [[500, 900]]
-    batch = requests_in(dataset, "home", 1000, 1200, ALL).histories(dataset, max_length=2)
+    batch = collate(requests_in(dataset, "home", 1000, 1200, ALL).histories(dataset, max_length=2))
     assert batch.item_BT.tolist() == [[6, 8], [NO_ITEM, NO_ITEM]]
     assert batch.length_B.tolist() == [2, 0]
 

@@ -5,7 +5,7 @@ import doctest
 import numpy as np
 import pytest
 
-from pinrec_core.evaluation import bootstrap, cooccurrence, metrics
+from pinrec_core.evaluation import bootstrap, metrics
 from pinrec_core.evaluation.metrics import (
     NEVER,
     best_ranks,
@@ -16,6 +16,7 @@ from pinrec_core.evaluation.metrics import (
     target_ranks,
     user_means,
 )
+from pinrec_core.model import transitions
 
 LISTS = np.array([[3, 1, 4, 2], [9, 8, 7, -1], [5, 5, 6, 0]])
 REQUEST_T, ITEM_T = np.array([0, 0, 0, 1, 2]), np.array([1, 2, 99, 10, 6])
@@ -63,7 +64,7 @@ def test_spread():
     assert coverage(LISTS, 2, 20) == 0.25 and np.isnan(coverage(LISTS, 2, 0))
 
 
-@pytest.mark.parametrize("module", [metrics, bootstrap, cooccurrence])
+@pytest.mark.parametrize("module", [metrics, bootstrap, transitions])
 def test_docstring_examples(module):
     result = doctest.testmod(module)
     assert result.attempted and not result.failed

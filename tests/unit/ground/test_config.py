@@ -38,6 +38,11 @@ def test_defaults_fill_every_section(tmp_path):
     ("[generation.budgets.work]\nclick = 1.0", "not a modelled surface"),
     ("[gate.floors.work]\n'recall@50' = 0.1", "not a modelled surface"),
     ("[evaluation]\nks = [10, 50, 1000]", "generation.candidates is only 100"),
+    ("[pretrain]\nrandom_negatives = 0\nin_batch_negatives = 0", "both 0"),
+    ("[model]\noffsets_s = [60, 30]", "ascending"),
+    ("[generation]\noffset_shares = [0.5, 0.2]", "sum to 0.7"),
+    ("[generation]\noffset_shares = [0.5, 0.5]", "give 1 time offsets"),
+    ("[finetune]\nfuture_targets = 2", "unknown key"),
     ("[aggregate]\neval_days = 40", "leaves nothing of lookback_days 30"),
 ])
 def test_a_bad_value_is_named(tmp_path, addition, message):

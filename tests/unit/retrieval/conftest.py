@@ -15,9 +15,23 @@ LOG = LogConfig(surfaces=("home", "related"), positive_actions=("click", "save",
                 item_types=("pin", "query"), retrievable_types=("pin",))
 
 
-@pytest.fixture(scope="session")
-def model() -> PinRec:
-    """Untrained, so its queries are arbitrary but fixed; every 10th item is a query and not retrievable."""
+OFFSETS_S = (30.0, 60.0, 180.0)
+
+
+@pytest.fixture(scope="session", params=["outcome", "backbone"])
+def model(request) -> PinRec:
+    """Conditioned at the head or in the backbone."""
+    return untrained(conditioning=request.param)
+
+
+@pytest.fixture(scope="session", params=["outcome", "backbone"])
+def timed_model(request) -> PinRec:
+    """The same, with four time offsets."""
+    return untrained(conditioning=request.param, offsets_s=OFFSETS_S)
+
+
+def untrained(**settings) -> PinRec:
+    """Arbitrary but fixed weights, so its queries are too; every 10th item is a query and not retrievable."""
     numbers = np.arange(N_ITEMS)
     rng = np.random.default_rng(0)
     items = pa.table({
@@ -27,7 +41,8 @@ def model() -> PinRec:
         "attributes": [[int(n % 7)] for n in numbers], "title": [None] * N_ITEMS, "created_ms": [None] * N_ITEMS,
         "train_count": np.ones(N_ITEMS, np.int64)}, schema=ITEMS)
     torch.manual_seed(1)
-    config = ModelConfig(width=16, layers=2, heads=2, item_dim=16, max_length=12, id_buckets=512, id_dim=16)
+    config = ModelConfig(width=16, layers=2, heads=2, item_dim=16, max_length=12, id_buckets=512, id_dim=16,
+                         attention_bias="position_time", **settings)
     shares = {"home": {"click": 0.7, "save": 0.2, "share": 0.1}}
     return _spread(PinRec(config, LOG, items, shares)).eval()
 

@@ -33,7 +33,8 @@ def test_budgets_are_handed_over_and_sum():
 
 def test_kept_queries_move_to_the_front():
     queries = Queries(np.stack([at(0, 5, 90, 95), at(0, 60, 120, 179)]), outcome_Q=np.array([0, 1, 0, 1]),
-                      step_Q=np.array([0, 0, 1, 1]), share_Q=np.array([0.75, 0.25] * 2), decay_Q=np.ones(4))
+                      offset_Q=np.zeros(4, int), step_Q=np.array([0, 0, 1, 1]), share_Q=np.array([0.75, 0.25] * 2),
+                      offset_share_Q=np.ones(4), decay_Q=np.ones(4))
     kept = compress(queries, 0.9, 8)
     assert kept.kept_BP.tolist() == [[True, True, False, False], [True] * 4]
     assert kept.budget_BP[0, :2].tolist() == [4, 4] and kept.budget_BP[1].tolist() == [3, 1, 3, 1]

@@ -9,6 +9,7 @@ import torch
 from pinrec_core.config import GenerationConfig
 from pinrec_core.data.batch import collate
 from pinrec_core.errors import ConfigError
+from pinrec_core.model.conditions import Conditions
 from pinrec_core.retrieval.generate import Question, draw_outcomes, generate
 
 SHARES = {"click": 0.5, "save": 0.3, "share": 0.2}
@@ -19,18 +20,21 @@ def at(histories):
     return torch.full((len(histories),), NOW)
 
 
-def without_cache(model, history, generation):
+def without_cache(model, history, generation, offsets=(0,)):
     """Queries of one request by re-encoding the whole sequence, generated tokens included, at every step."""
-    batch, codes = collate([history]), torch.tensor([0, 1, 2])
+    batch, per_outcome = collate([history]), len(offsets)
+    codes, asked = torch.arange(3).repeat_interleave(per_outcome), torch.tensor(offsets).repeat(3)
     chosen_S = draw_outcomes(batch, torch.tensor([NOW]), list(SHARES.values()), generation)[0]
     length, item_vectors = len(history.item_T), model.all_item_vectors()
     queries = []
     for step in range(generation.steps):
-        hidden_W = model.encode(batch, item_vectors)[0, length + step]
-        vector_OD = model.query(hidden_W.expand(3, -1), codes, torch.zeros(3, dtype=torch.long))
-        queries.append(vector_OD)
+        zeros = torch.zeros_like(codes)
+        states = model.encode(batch, item_vectors)
+        vector_QD = model.query(states, zeros, zeros + length + step, Conditions(codes, zeros, asked))
+        queries.append(vector_QD)
         chosen = chosen_S[step]
-        item_vectors = torch.cat([item_vectors, vector_OD[chosen : chosen + 1]])  # the fed-back vector poses as an item
+        fed_1D = vector_QD[chosen * per_outcome][None]  # the soonest vector of the outcome poses as an item
+        item_vectors = torch.cat([item_vectors, fed_1D])
         one = [torch.tensor([[value]]) for value in (len(item_vectors) - 1, 1 << int(chosen), 0, NOW)]
         columns = [torch.cat([column, token], 1) for column, token in
                    zip((batch.item_BT, batch.actions_BT, batch.surface_BT, batch.time_BT), one, strict=True)]
@@ -47,6 +51,42 @@ def test_cache_equals_reencoding(model, histories):
     assert queries.step_Q.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
     for row, history in enumerate(histories[:12]):
         assert np.abs(queries.vector_BQD[row] - without_cache(model, history, generation)).max() < 1e-5
+
+
+@pytest.mark.parametrize("offset_shares, offsets", [((), (0, 1, 2, 3)), ((0.5, 0, 0.25, 0.25), (0, 2, 3)),
+                                                    ((0, 0.5, 0, 0.5), (1, 3))])
+def test_every_step_asks_every_outcome_at_every_offset_with_a_share(timed_model, histories, offset_shares, offsets):
+    generation, some = GenerationConfig(steps=3, offset_shares=offset_shares), histories[:12]
+    queries = generate(timed_model, collate(some), Question("home", SHARES, at(some)), generation,
+                       timed_model.all_item_vectors())
+    assert queries.outcome_Q.tolist() == [o for o in (0, 1, 2) for _ in offsets] * 3
+    assert queries.offset_Q.tolist() == list(offsets) * 9
+    assert queries.step_Q.tolist() == [s for s in range(3) for _ in range(3 * len(offsets))]
+    assert queries.weight_Q.sum() == pytest.approx(1)
+    for row, history in enumerate(some):
+        alone = without_cache(timed_model, history, generation, offsets)
+        assert np.abs(queries.vector_BQD[row] - alone).max() < 1e-5
+
+
+def test_one_step_gives_a_vector_per_outcome_and_offset_without_a_generated_token(timed_model, histories):
+    shares, generation = {"click": 0.5, "save": 0.5}, GenerationConfig(steps=2)
+    queries = generate(timed_model, collate(histories), Question("home", shares, at(histories)), generation)
+    once = generate(timed_model, collate(histories), Question("home", shares, at(histories)),
+                    GenerationConfig(steps=1))
+    assert queries.vector_BQD.shape[1] == 16 and once.vector_BQD.shape[1] == 8
+    assert np.abs(queries.vector_BQD[:, :8] - once.vector_BQD).max() < 1e-6
+    cosine_BQQ = once.vector_BQD @ once.vector_BQD.transpose(0, 2, 1)
+    assert (cosine_BQQ[:, 0, 1:4] < 0.9999).all()  # offsets of one outcome differ
+
+
+@pytest.mark.parametrize("offset_shares", [(0.5, 0.5), (1.0,)])
+def test_offset_shares_that_do_not_fit_the_model_are_refused(timed_model, model, histories, offset_shares):
+    generation = GenerationConfig(offset_shares=offset_shares)
+    with pytest.raises(ConfigError, match="4 time offsets"):
+        generate(timed_model, collate(histories[:1]), Question("home", SHARES, at(histories[:1])), generation)
+    if len(offset_shares) == 2:
+        with pytest.raises(ConfigError, match="1 time offsets"):
+            generate(model, collate(histories[:1]), Question("home", SHARES, at(histories[:1])), generation)
 
 
 def test_same_request_same_queries_in_any_batch(model, histories):

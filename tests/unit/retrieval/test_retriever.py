@@ -84,6 +84,23 @@ def test_own_lists_are_each_querys_nearest_items(model, histories):
     assert (np.diff(queries.request_M) >= 0).all()
 
 
+def test_offsets_share_an_outcomes_budget_and_are_told(timed_model, histories):
+    found, queries = retriever(timed_model, steps=2, merge_cosine=1.0, offset_shares=(0.4, 0.3, 0.2, 0.1)) \
+        .retrieve_lists(histories, "home", times(histories), shares={"click": 0.5, "save": 0.5}, n=40, depth=3)
+    for row in range(len(histories)):
+        mine = queries.request_M == row
+        assert queries.budget_M[mine].sum() == 40 and mine.sum() == 16
+        per_offset = np.bincount(queries.offset_M[mine], weights=queries.budget_M[mine])
+        assert per_offset.tolist() == [16, 12, 8, 4]
+    assert set(found.offset_RN.ravel().tolist()) == {0, 1, 2, 3}
+    only = retriever(timed_model, offset_shares=(0, 0, 1, 0)).retrieve(histories, "home", times(histories), n=10)
+    assert (only.offset_RN == 2).all()
+
+
+def test_a_model_without_offsets_tells_now(model, histories):
+    assert (retriever(model).retrieve(histories, "home", times(histories), n=10).offset_RN == 0).all()
+
+
 def test_long_histories_are_cut_to_the_models_length(model, histories):
     long = histories[11]._replace(**{name: np.concatenate([np.zeros_like(column)] * 3 + [column])
                                      for name, column in histories[11]._asdict().items()})

@@ -33,7 +33,8 @@ def fit(dataset, tmp_path, config=CONFIG, data=None) -> Fit:
     torch.manual_seed(0)
     model = PinRec(MODEL, dataset.log, dataset.items, action_shares(dataset))
     rows = engagement_windows(dataset, MODEL.max_length, 0.0) if data is None else data
-    return Fit("pretrain", model, rows, Validation(dataset, ("home",), config), config, tmp_path / "metrics.jsonl")
+    validation = Validation.before_the_window(dataset, ("home",), config)
+    return Fit("pretrain", model, rows, validation, config, tmp_path / "metrics.jsonl")
 
 
 def entries(run: Fit, key: str) -> list[float]:
@@ -58,7 +59,7 @@ def test_too_few_validation_requests_choose_nothing(cycle, tmp_path):
 
 
 def test_fine_tuning_learns_from_feed_views(cycle, tmp_path):
-    config = FinetuneConfig(**CONFIG.model_dump())
+    config = FinetuneConfig(**CONFIG.model_dump(exclude={"future_targets"}))
     run = fit(cycle, tmp_path, config, feed_views(cycle, "home", MODEL.max_length, config))
     run.run()
     losses = entries(run, "loss")
@@ -113,7 +114,7 @@ def test_outcome_shares_come_from_training_days_of_train_users(dataset):
 
 
 def test_validation_recall_by_hand(dataset):
-    validation = Validation(dataset, ("home", "search"), PretrainConfig())
+    validation = Validation.before_the_window(dataset, ("home", "search"), PretrainConfig())
     assert len(validation) == 2  # user 1: item 2 on home (the query is no target), item 5 on search
     model = PinRec(MODEL, dataset.log, dataset.items, action_shares(dataset))
     assert validation.recall(model) == 1.0  # nine retrievable items all fit into 50
