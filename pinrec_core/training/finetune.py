@@ -43,13 +43,21 @@ def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune:
     views = feed_views(data, surface, model.config.max_length, finetune, model.config.offsets_s)
     logger.info("finetune %s: %d rows, %d targets", surface, len(views), len(views.row_G))
     with staged_directory(output) as aside:
-        validation = Validation.before_the_window(data, (surface,), finetune)
-        fit = Fit(f"finetune {surface}", model, views, validation, finetune,
+        fit = Fit(f"finetune {surface}", model, views, _validation(data, surface, finetune), finetune,
                   aside / "metrics.jsonl")
         fit.run()
         parents = {"dataset": data.manifest.fingerprint, "base": read_manifest(base, "model", verify=False).fingerprint}
         return seal_model(fit, aside, fingerprint_of(model.config, finetune), parents,
                           {"stage": "finetuned", "surface": surface})
+
+
+def _validation(data: Dataset, surface: str, finetune: FinetuneConfig) -> Validation:
+    """The surface's own requests; those of all modelled surfaces where the own are too few to choose by."""
+    own = Validation.before_the_window(data, (surface,), finetune)
+    if len(own) >= finetune.min_validation_requests:
+        return own
+    logger.info("finetune %s: %d validation requests, all modelled surfaces choose instead", surface, len(own))
+    return Validation.before_the_window(data, data.log.surfaces, finetune)
 
 
 def _start_bias(model: PinRec, data: Dataset, surface: str, finetune: FinetuneConfig) -> None:

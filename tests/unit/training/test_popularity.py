@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from pinrec_core.config import ModelConfig
+from pinrec_core.config import FinetuneConfig, ModelConfig
+from pinrec_core.errors import ConfigError
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
+from pinrec_core.training.finetune import _start_bias, _validation
 from pinrec_core.training.popularity import log_popularity, start_bias
 from pinrec_core.training.pretrain import action_shares
 
@@ -46,3 +48,25 @@ def test_only_the_bias_of_the_surface_is_started(visits):
 def test_a_surface_nobody_used_has_no_popularity(build_dataset):
     quiet = build_dataset([(0, 0, 900, NO_ITEM, [(1, 1)])], {0: "train"})
     assert not log_popularity(quiet, "search", 1.0, 1.0).any()
+
+
+def test_a_popularity_start_needs_a_bias(visits):
+    config = ModelConfig(width=16, layers=1, heads=2, item_dim=16, max_length=8, id_buckets=64, id_dim=16)
+    model = PinRec(config, visits.log, visits.items, action_shares(visits))
+    with pytest.raises(ConfigError, match="set model.item_bias"):
+        _start_bias(model, visits, "home", FinetuneConfig(popularity_half_life_days=1.0))
+
+
+def test_with_other_surfaces_every_bias_is_started(visits):
+    config = ModelConfig(width=16, layers=1, heads=2, item_dim=16, max_length=8, id_buckets=64, id_dim=16,
+                         item_bias=True)
+    model = PinRec(config, visits.log, visits.items, action_shares(visits))
+    _start_bias(model, visits, "home", FinetuneConfig(popularity_half_life_days=1.0, other_surfaces=1.0))
+    assert model.item_bias[0].any() and model.item_bias[1].any()
+
+
+def test_too_few_requests_of_its_own_let_all_surfaces_choose(build_dataset):
+    views = [(0, 0, 900, NO_ITEM, [(1, 1)]), (1, 1, 900, NO_ITEM, [(2, 1)])]
+    told = build_dataset(views, {0: "validation", 1: "validation"})
+    assert len(_validation(told, "home", FinetuneConfig())) == 1
+    assert len(_validation(told, "home", FinetuneConfig(min_validation_requests=2))) == 2
