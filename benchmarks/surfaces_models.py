@@ -115,8 +115,8 @@ class Models:
     def _code(self) -> str:
         """sha256 of the source that training depends on."""
         root, digest = Path(pinrec_core.__file__).parent, hashlib.sha256()
-        parts = [root / "config.py", Path(__file__).with_name("sasrec.py"), Path(__file__)]
-        for folder in ("data", "model", "training"):
+        parts = [Path(__file__).with_name("sasrec.py"), Path(__file__)]
+        for folder in ("config", "data", "model", "training"):
             parts += sorted((root / folder).glob("*.py"))
         for path in parts:
             digest.update(path.read_bytes())
