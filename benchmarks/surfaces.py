@@ -120,7 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     for name, part in document["surfaces"].items():
-        print_surface(name, part, Console(width=200))
+        print_surface(name, part, Console(width=230))
     if given.json:
         write_bytes(str(given.json), json.dumps(document, indent=1, allow_nan=False).encode())
     return 0

@@ -52,7 +52,7 @@ class Surface:
 
     def of_model(self, model: PinRec, row: Row, steps: list[int]) -> Measured:
         """A PinRec row at the configured number of steps, and at each of the given ones."""
-        retriever = exact_retriever(model, self._generation(row, model))
+        retriever = self._retriever(row, model)
         found = self._of_answers(self._ask(retriever, retriever.generation), ())
         for count, rank_T in self._first_vectors(retriever, VECTORS[:1] if row.one_vector else VECTORS).items():
             found.columns |= self._unordered(rank_T, count)
@@ -69,7 +69,7 @@ class Surface:
     def lift(self, model: PinRec, row: Row) -> Measured:
         """Recall on targets of each action, with the whole budget on one action and with the training shares."""
         k = LIFT_AT if LIFT_AT in self.config.evaluation.ks else min(self.config.evaluation.ks)
-        retriever, found = exact_retriever(model, self._generation(row, model)), Measured()
+        retriever, found = self._retriever(row, model), Measured()
         asked = [action for action, share in model.action_shares[self.name].items() if share > 0]
         for action in ["", *asked]:
             budgets = {self.name: {action: 1.0}} if action else {}
@@ -79,9 +79,14 @@ class Surface:
                     found.columns["lift", action, key[1]] = value_U
         return found
 
+    def _retriever(self, row: Row, model: PinRec) -> Retriever:
+        return exact_retriever(model, self.name, self._generation(row, model))
+
     def _generation(self, row: Row, model: PinRec) -> GenerationConfig:
         """One query a step, for the most frequent action, where the outcome changes nothing or one vector is wanted."""
         generation, shares = self.config.generation, model.action_shares[self.name]
+        if not row.model.offsets_s:
+            generation = generation.model_copy(update={"offset_shares": ()})  # they are those of the multi-token rows
         if row.conditioned and not row.one_vector:
             return generation
         budgets = {self.name: {max(shares, key=shares.get): 1.0}}

@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ from pinrec_core.training.pretrain import pretrain
 from pinrec_core.training.validation import RECALL_AT, Validation
 
 SASREC_DROPOUTS = (0.2, 0.5)  # SASRec is trained with each; validation chooses
+VALIDATION = "validation.json"  # the best validation recall of a SASRec
 _ASKED = 1024  # requests scored at a time
 
 
@@ -41,6 +42,7 @@ class Models:
         self.work, self.path, self.config = work, dataset, config
         self.data = Dataset.open(dataset)
         self.seconds: dict[str, dict[str, float]] = {}
+        self._dropout: float | None = None
 
     def pretrained(self, row: Row, seed: int) -> Path:
         """The row's model before any fine-tuning."""
@@ -55,23 +57,30 @@ class Models:
             self.path, base, folder, surface=surface, finetune=settings))
 
     def sasrec(self, row: Row, seed: int) -> Scorer:
-        """SASRec on what PinRec is pretrained on, stopped and tuned on the same validation requests."""
-        found = []
-        for dropout in SASREC_DROPOUTS:
-            config = SasrecConfig(dropout=dropout, max_length=self.config.model.max_length, seed=seed,
-                                  epochs=10 * self.config.pretrain.epochs, patience=self.config.pretrain.patience)
-            folder = self._kept(row.name, "sasrec", (repr(config),), lambda folder, config=config: self._train_sasrec(
-                folder, config))
-            reached = json.loads((folder / "validation.json").read_text())
-            found.append((reached, config, folder))
-        _, config, folder = max(found, key=lambda choice: choice[0])
+        """SASRec on what PinRec is pretrained on, stopped on the same validation requests, which choose its dropout."""
+        if self._dropout is None:  # by the first seed that is asked for
+            folders = {dropout: self._sasrec(row, dropout, seed) for dropout in SASREC_DROPOUTS}
+            self._dropout = max(folders, key=lambda dropout: json.loads((folders[dropout] / VALIDATION).read_text()))
+        folder = self._sasrec(row, self._dropout, seed)
         weights = load_file(folder / "weights.safetensors")
         count_I = weights.pop("count_I").numpy()
-        model = Sasrec(self.data.n_items, config)
+        model = Sasrec(self.data.n_items, self._sasrec_config(self._dropout, seed))
         model.load_state_dict(weights)
         return Scorer(model, count_I)
 
-    def _train_sasrec(self, folder: Path, config: SasrecConfig) -> None:
+    def _sasrec(self, row: Row, dropout: float, seed: int) -> Path:
+        config, source = self._sasrec_config(dropout, seed), Path(__file__).with_name("sasrec.py").read_text("utf-8")
+        return self._kept(row.name, "sasrec", (repr(config), source), partial(self._train_sasrec, config))
+
+    def _sasrec_config(self, dropout: float, seed: int) -> SasrecConfig:
+        """Length, learning rate and patience of PinRec's pretraining; as many epochs as it takes to stop improving."""
+        train = self.config.pretrain
+        return SasrecConfig(dropout=dropout, seed=seed, max_length=self.config.model.max_length,
+                            learning_rate=train.learning_rate, batch_size=max(64, train.batch_size),
+                            patience=train.patience, epochs=10 * train.epochs)
+
+    def _train_sasrec(self, config: SasrecConfig, folder: Path) -> None:
+        """Train on what the train users did before the evaluation window, and keep weights and validation recall."""
         data, users = self.data, self.data.users_in("train")
         stop_U = data.before(users, np.full(len(users), data.train_end_ms))
         parts = [data.item_E[a:b] for a, b in zip(data.offsets_U1[users], stop_U, strict=True)]
@@ -87,7 +96,7 @@ class Models:
         with staged_directory(folder) as aside:
             kept = {**scorer.model.state_dict(), "count_I": torch.from_numpy(scorer.count_I)}
             save_file(kept, aside / "weights.safetensors")
-            (aside / "validation.json").write_text(json.dumps(max(reached)))
+            (aside / VALIDATION).write_text(json.dumps(max(reached)))
 
     def _validated(self, scorer: Scorer, validation: Validation) -> float:
         """Mean recall over validation requests, as PinRec's checkpoints are chosen."""
@@ -113,13 +122,11 @@ class Models:
 
     @cached_property
     def _code(self) -> str:
-        """sha256 of the source that training depends on."""
+        """sha256 of the source that PinRec's training depends on."""
         root, digest = Path(pinrec_core.__file__).parent, hashlib.sha256()
-        parts = [Path(__file__).with_name("sasrec.py"), Path(__file__)]
         for folder in ("config", "data", "model", "training"):
-            parts += sorted((root / folder).glob("*.py"))
-        for path in parts:
-            digest.update(path.read_bytes())
+            for path in sorted((root / folder).glob("*.py")):
+                digest.update(path.read_bytes())
         return digest.hexdigest()
 
 

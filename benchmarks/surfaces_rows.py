@@ -17,7 +17,6 @@ from pinrec_core.errors import ConfigError
 
 OFFSETS_S = (60.0, 600.0, 86_400.0)  # of the multi-token row when the config names none: a minute, a feed, a day
 FUTURE_TARGETS = 4  # of the multi-token row when the config predicts the next engagement only
-HAS_OFFSETS = "offsets_s" in ModelConfig.model_fields  # until multi-token is merged; without it there is no such row
 AnySection = TypeVar("AnySection", bound=Section)
 
 
@@ -54,12 +53,12 @@ def all_rows(config: Config) -> list[Row]:
     told = Conditioning.OUTCOME if config.model.conditioning is Conditioning.NONE else config.model.conditioning
     plain = _changed(config.model, conditioning=told, offsets_s=())
     bare = _changed(config.model, conditioning=Conditioning.NONE, offsets_s=())
-    offsets = _changed(plain, offsets_s=getattr(config.model, "offsets_s", ()) or OFFSETS_S)
+    offsets = _changed(plain, offsets_s=config.model.offsets_s or OFFSETS_S)
     next_only = _changed(config.pretrain, future_targets=1)
-    several = _changed(config.pretrain, future_targets=max(getattr(config.pretrain, "future_targets", 1),
-                                                           FUTURE_TARGETS))
+    ahead = config.pretrain.future_targets if config.pretrain.future_targets > 1 else FUTURE_TARGETS
+    several = _changed(config.pretrain, future_targets=ahead)
     views = config.finetune
-    rows = [
+    return [
         Row("popularity", Source.BASELINE, "most engaged with on all surfaces"),
         Row("recent_surface_popularity", Source.BASELINE, "most engaged with on the surface, old ones counting less"),
         Row("cooccurrence", Source.BASELINE, "what follows the history's items, untrained"),
@@ -74,7 +73,6 @@ def all_rows(config: Config) -> list[Row]:
             _changed(views, impression_negatives=False)),
         Row("impression_negatives", Source.FINETUNED, "+ shown and ignored items as negatives", plain, next_only,
             _changed(views, impression_negatives=True))]
-    return [row for row in rows if HAS_OFFSETS or row.name != "multi_token"]
 
 
 def chosen_rows(config: Config, names: list[str], variants: list[str]) -> list[Row]:
@@ -115,8 +113,6 @@ def _variant(outcome: Row, text: str) -> Row:
 
 def _changed(section: AnySection, **settings: object) -> AnySection:
     """The section with other settings, checked like a file."""
-    if not HAS_OFFSETS:
-        settings = {key: value for key, value in settings.items() if key not in ("offsets_s", "future_targets")}
     try:
         return type(section).model_validate(section.model_dump() | settings)
     except ValidationError as error:

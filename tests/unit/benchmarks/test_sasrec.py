@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from sasrec import Sasrec, SasrecConfig, train_sasrec
+from sasrec import FullSoftmax, Sasrec, SasrecConfig, train_sasrec
 
 SMALL = {"width": 16, "layers": 1, "heads": 1, "max_length": 6, "dropout": 0.1, "learning_rate": 1e-2, "seed": 1}
 
@@ -61,3 +61,18 @@ def test_the_best_weights_are_kept(rings):
     scorer = train_sasrec(*rings, 20, SasrecConfig(**SMALL, epochs=9, patience=2), validate=validate)
     assert len(seen) == 4
     assert (scorer([np.array([1])]) == seen[1]).all()
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+def test_the_softmax_in_blocks_is_the_softmax(kind, tolerance):
+    torch.manual_seed(0)
+    hidden, table, item = torch.randn(600, 8), torch.randn(30, 8), torch.randint(30, (600,))
+    expected = [hidden.clone().requires_grad_(), table.clone().requires_grad_()]
+    loss = torch.nn.functional.cross_entropy(expected[0] @ expected[1].T, item)
+    loss.backward()
+    found = [hidden.clone().requires_grad_(), table.clone().requires_grad_()]
+    blocked = FullSoftmax.apply(*found, item, kind)
+    (2 * blocked).backward()
+    assert blocked.item() == pytest.approx(loss.item(), rel=tolerance)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert (ours.grad - 2 * theirs.grad).norm() < tolerance * (2 * theirs.grad).norm()
