@@ -51,12 +51,12 @@ class Fit:
         torch.manual_seed(self.config.seed)
         generator = np.random.default_rng(self.config.seed)
         objective = Objective(self.model, self.config)
-        optimizer, schedule = _optimizer(self.model, self.config, self.config.epochs * self.steps)
+        optimizer = optimizer_of(self.model, self.config)
         progress = Progress(self.stage, self.config.epochs * self.steps)
         self._validate(0)
         for epoch in range(1, self.config.epochs + 1):
             self.model.train()
-            losses = [self._step(objective, optimizer, schedule, batch, progress)
+            losses = [self._step(objective, optimizer, batch, progress)
                       for batch in self.data.batches(self.config.batch_size, generator)]
             self._record({"epoch": epoch, "step": self.step, "loss": float(np.nanmean(losses)),
                           "tau": 1 / self.model.scale.item(), "bad_steps": self.bad_steps})
@@ -72,11 +72,13 @@ class Fit:
         """Steps of one epoch."""
         return self.data.steps(self.config.batch_size)
 
-    def _step(self, objective, optimizer, schedule, batch, progress) -> float:
+    def _step(self, objective, optimizer, batch, progress) -> float:
         """One update; a non-finite loss or gradient is skipped and counted. Returns the loss."""
+        rate = learning_rate(self.step, self.config, self.config.epochs * self.steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
         self.step += 1
         if not len(batch.targets.item_N):
-            schedule.step()
             return math.nan
         loss = objective(batch)
         optimizer.zero_grad(set_to_none=True)
@@ -86,8 +88,7 @@ class Fit:
             optimizer.step()
         else:
             self._count_bad_step(loss.item(), norm.item())
-        schedule.step()
-        progress.tick(self.step, len(batch.targets.item_N), loss.item(), schedule.get_last_lr()[0])
+        progress.tick(self.step, len(batch.targets.item_N), loss.item(), rate)
         return loss.item()
 
     def _count_bad_step(self, loss: float, norm: float) -> None:
@@ -151,20 +152,18 @@ class Progress:
                     rate, self.targets / spent, spent / step * (self.steps - step))
 
 
-def _optimizer(model: PinRec, config: TrainConfig, steps: int):
-    """AdamW with decay on matrices of linear layers only; linear warm-up, then cosine to zero."""
-    decayed, plain = [], []
-    for name, parameter in model.named_parameters():
-        is_table = any(part in name for part in ("ids.", "attributes", "position", "surface", "action", "offset",
-                                                 "item_bias"))
-        (decayed if parameter.ndim == 2 and not is_table else plain).append(parameter)
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
+def optimizer_of(model: PinRec, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW that decays the matrices of linear layers only: neither embeddings, norms, biases nor the temperature."""
+    matrices = {id(layer.weight) for layer in model.modules() if isinstance(layer, torch.nn.Linear)}
+    decayed = [parameter for parameter in model.parameters() if id(parameter) in matrices]
+    plain = [parameter for parameter in model.parameters() if id(parameter) not in matrices]
+    return torch.optim.AdamW([{"params": decayed, "weight_decay": config.weight_decay},
+                              {"params": plain, "weight_decay": 0.0}], lr=config.learning_rate, betas=(0.9, 0.98))
+
+
+def learning_rate(step: int, config: TrainConfig, steps: int) -> float:
+    """The rate of a step, counted from 0, of so many: linear warm-up, then cosine to zero."""
     warmup = max(1, round(config.warmup_share * steps))
-
-    def rate(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
-
-    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
