@@ -55,11 +55,9 @@ def sasrec(settings: SasrecConfig) -> Train:
 
     def train(data: LeaveOneOut, config: Config, seed: int, deadline: float) -> Lists:
         def validate(scorer) -> float:
-            lists = functools.partial(_scored, scorer)
-            hit_R = lists(data.full, data.validation, RECALL_AT) == data.validation.item_T[:, None]
-            return float(hit_R.any(axis=1).mean())
+            return float((_scored(scorer, data.full, asked, RECALL_AT) == asked.item_T[:, None]).any(axis=1).mean())
 
-        training = data.training
+        training, asked = data.training, sampled(data.validation, config)
         scorer = train_sasrec(training.item_E, training.offsets_U1, training.n_items, replace(settings, seed=seed),
                               validate, deadline)
         return functools.partial(_scored, scorer)
@@ -74,11 +72,17 @@ def pinrec(**changes) -> Train:
         model = type(config.model).model_validate(config.model.model_dump() | changes)
         pretrain = config.pretrain.model_copy(update={"seed": seed})
         with tempfile.TemporaryDirectory() as folder:
-            fit = fit_base(data.training, Validation(data.full, [data.validation]), model, pretrain,
-                           Path(folder) / "metrics.jsonl")
+            validation = Validation(data.full, [sampled(data.validation, config)])
+            fit = fit_base(data.training, validation, model, pretrain, Path(folder) / "metrics.jsonl")
         return functools.partial(_retrieved, exact_retriever(fit.model, SURFACE, GenerationConfig(steps=1)))
 
     return train
+
+
+def sampled(requests: Requests, config: Config) -> Requests:
+    """At most `pretrain.validation_users` of the validation requests, the same for every row and seed."""
+    kept = np.random.default_rng(0).permutation(len(requests))[:config.pretrain.validation_users]
+    return requests.take(np.sort(kept))
 
 
 def _scored(scorer, full: Dataset, requests: Requests, n: int) -> np.ndarray:
@@ -96,7 +100,8 @@ def _retrieved(retriever, full: Dataset, requests: Requests, n: int) -> np.ndarr
     return retriever.retrieve(histories, requests.surface, requests.time_R, n=n).item_RN
 
 
-BCE, SOFTMAX = SasrecConfig(loss="bce"), SasrecConfig(loss="softmax")
+BCE = SasrecConfig(loss="bce", patience=5, validate_every=4)
+SOFTMAX = SasrecConfig(loss="softmax", patience=5, validate_every=2)
 ROWS: dict[str, Train] = {
     "popularity": popularity, "cooccurrence": cooccurrence,
     "sasrec_bce": sasrec(BCE), "sasrec_softmax": sasrec(SOFTMAX),

@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from pinrec_core.config import ModelConfig
 from pinrec_core.model.features import ItemFeatures
 
+CONTENT_STD = 0.3  # of content coordinates as they enter, whatever their scale in the catalog
+
 
 class ItemEncoder(nn.Module):
     """Encodes item indices into unit vectors."""
@@ -23,6 +25,7 @@ class ItemEncoder(nn.Module):
         if config.use_content:
             self.attributes = nn.EmbeddingBag(config.attribute_buckets, config.attribute_dim, mode="mean")
             nn.init.normal_(self.attributes.weight, std=0.1)
+            self.content_scale = CONTENT_STD * features.content_dim**0.5
             width += features.content_dim + config.attribute_dim
         if config.use_ids:
             piece = config.id_dim // config.id_hashes
@@ -45,7 +48,8 @@ class ItemEncoder(nn.Module):
         inputs = []
         if self.config.use_content:
             rows, offsets = self.features.attributes_of(index_N)
-            inputs += [self.features.content_IC[index_N], self.attributes(rows, offsets)]
+            content_NC = F.normalize(self.features.content_IC[index_N], dim=1)
+            inputs += [content_NC * self.content_scale, self.attributes(rows, offsets)]
         if self.config.use_ids:
             inputs.append(self._id_embedding(index_N))
         x = torch.cat(inputs, dim=1)

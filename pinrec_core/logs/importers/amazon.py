@@ -1,7 +1,8 @@
 """Amazon reviews 2014, 5-core, leave-one-out (one category folder): the sequence benchmark of the literature.
 
 Reads `interactions.parquet` if it is there, else `NAME.txt` (`user item item ...` in time order), and `items.csv.gz`
-(optional) for the catalog. Every review becomes one "purchase" on the surface "shop".
+(optional) for the catalog, whose texts and attributes also become content vectors. Every review becomes one "purchase"
+on the surface "shop".
 
 Order is kept strictly, and times are made up only where the source has none:
 - a user's reviews follow `pos`; a time not later than the one before becomes that one plus 1 ms (ties are common, the
@@ -33,8 +34,10 @@ from pinrec_core.logs.importers.event_writer import (
     new_directory,
 )
 from pinrec_core.logs.importers.reading import read_pieces
+from pinrec_core.logs.importers.text_vectors import text_vectors
 
 SURFACE, ACTION, ITEM_TYPE = "shop", "purchase", "product"
+CONTENT_DIM = 128  # of the vectors made from titles and attributes
 TEXT_START_MS = 1_388_534_400_000  # 2014-01-01, the year of the download
 SPLITS = pa.schema([("user_id", pa.string()), ("item_id", pa.string()), ("pos", pa.int32()), ("split", pa.string())])
 logger = logging.getLogger("pinrec")
@@ -152,6 +155,8 @@ def _write_items(folder: Path, path: Path, reviewed: pa.ChunkedArray) -> int:
         return write_catalog(folder, {"item_id": ids, "item_type": pa.repeat(ITEM_TYPE, len(ids))}, str(path))
     table = pa.concat_tables(list(read_pieces(path, ["item", "text", "attributes"]))).combine_chunks()
     labels = attribute_lists(table.num_rows, [split_labelled("group", table["attributes"].combine_chunks(), " ")])
+    titles = table["text"].combine_chunks()
     return write_catalog(folder, {
-        "item_id": table["item"].combine_chunks(), "title": table["text"].combine_chunks(), "attributes": labels,
+        "item_id": table["item"].combine_chunks(), "title": titles, "attributes": labels,
+        "content": text_vectors(titles.to_pylist(), labels.to_pylist(), CONTENT_DIM),
         "item_type": pa.repeat(ITEM_TYPE, table.num_rows)}, str(path))
