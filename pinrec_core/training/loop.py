@@ -100,9 +100,10 @@ class Fit:
                                 f"{self.config.learning_rate}")
 
     def _validate(self, epoch: int) -> bool:
-        """Measure, keep the best weights; True when patience is over. Without validation requests nothing stops."""
-        if not len(self.validation):
-            logger.warning("%s: no validation requests, the last weights are kept", self.stage)
+        """Measure, keep the best weights; True when patience is over. With too few requests nothing stops."""
+        if len(self.validation) < self.config.min_validation_requests:
+            logger.warning("%s: %d validation requests, fewer than min_validation_requests %d; the last weights are "
+                           "kept", self.stage, len(self.validation), self.config.min_validation_requests)
             return False
         recall = self.validation.recall(self.model)
         self._record({"epoch": epoch, "step": self.step, f"validation_recall@{RECALL_AT}": recall,
@@ -115,11 +116,12 @@ class Fit:
         return epoch - self.best_epoch >= self.config.patience
 
     def _weigh_transitions(self) -> None:
-        """Give counted transitions, if the model has any, the weight that validation finds best; none without requests.
+        """Give counted transitions, if the model has any, the weight that validation finds best.
 
-        The weight is the last thing that is chosen: every epoch was judged on what the network alone can do.
+        The weight is the last thing that is chosen: every epoch was judged on what the network alone can do. With too
+        few validation requests it stays as it was: none, or that of the base model.
         """
-        if self.model.transitions is None or not len(self.validation):
+        if self.model.transitions is None or len(self.validation) < self.config.min_validation_requests:
             return
         recalls = self.validation.recalls(self.model, TRANSITION_WEIGHTS)
         best = int(np.argmax(recalls))

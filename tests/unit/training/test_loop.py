@@ -52,6 +52,12 @@ def test_the_loss_falls_and_every_epoch_is_told(cycle, tmp_path):
     assert not run.model.training
 
 
+def test_too_few_validation_requests_choose_nothing(cycle, tmp_path):
+    run = fit(cycle, tmp_path, CONFIG.model_copy(update={"epochs": 2, "min_validation_requests": 2}))
+    run.run()
+    assert not run.best_weights and not entries(run, "validation_recall@50")
+
+
 def test_fine_tuning_learns_from_feed_views(cycle, tmp_path):
     config = FinetuneConfig(**CONFIG.model_dump(exclude={"future_targets"}))
     run = fit(cycle, tmp_path, config, feed_views(cycle, "home", MODEL.max_length, config))
