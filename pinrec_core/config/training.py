@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from pinrec_core.config.section import Positive, Section, Share
+
+
+class ValidationMetric(StrEnum):
+    """What weights are chosen by, over the 50 likeliest items of each validation request."""
+
+    RECALL = "recall"
+    NDCG = "ndcg"  # places near the top count more
 
 
 class TrainConfig(Section):
@@ -29,6 +37,7 @@ class TrainConfig(Section):
     recency_half_life_days: float = Field(default=0.0, ge=0)  # a target this old weighs half; 0 = all weigh the same
     action_loss: float = Field(default=0.0, ge=0)  # weight of predicting past actions that action_mask hid; 0 = off
     patience: Positive = 3  # validations without improvement before stopping
+    validation_metric: ValidationMetric = ValidationMetric.RECALL
     validation_users: Positive = 1000  # at most this many users are validated on
     min_validation_requests: Positive = 1  # with fewer, validation is too noisy to choose by: the last weights are kept
     max_bad_steps: int = Field(default=10, ge=0)  # steps with a non-finite loss or gradient before the run ends
