@@ -27,6 +27,7 @@ from pinrec_core.schemas import NO_ITEM, SPLITS
 
 LOG = LogConfig(surfaces=(SURFACE,), positive_actions=(ACTION,), item_types=(ITEM_TYPE,),
                 retrievable_types=(ITEM_TYPE,))
+VIEW_COLUMNS = ("view_user_V", "view_surface_V", "view_start_V", "view_context_V", "shown_item_X", "shown_actions_X")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class LeaveOneOut:
     """A dataset cut three ways."""
 
     full: Dataset  # histories are read from it
-    training: Dataset  # without the last two engagements of each user
+    training: Dataset  # without the last two engagements of each user, and without feed views, which would tell them
     validation: Requests
     test: Requests
 
@@ -74,7 +75,8 @@ def leave_one_out(full: Dataset) -> LeaveOneOut:
         update={"facts": full.manifest.facts | {"train_end_ms": end_ms, "eval_end_ms": end_ms}})
     training = replace(
         full, manifest=manifest, items=items, split_U=np.full(full.n_users, SPLITS.index("train"), np.int8),
-        offsets_U1=np.concatenate([[0], np.cumsum(np.bincount(user_E, minlength=full.n_users))]), **columns)
+        offsets_U1=np.concatenate([[0], np.cumsum(np.bincount(user_E, minlength=full.n_users))]), **columns,
+        view_offsets_V1=np.zeros(1, np.int64), **{name: getattr(full, name)[:0] for name in VIEW_COLUMNS})
     return LeaveOneOut(full, training, _requests(full, user_U, 2), _requests(full, user_U, 1))
 
 

@@ -18,7 +18,7 @@ from pinrec_core.data.windows import TrainingSet
 from pinrec_core.errors import DataError, TrainingError
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.training.objective import Objective
-from pinrec_core.training.validation import RECALL_AT, Validation
+from pinrec_core.training.validation import Validation
 
 logger = logging.getLogger("pinrec")
 TRANSITION_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # tried on validation
@@ -37,7 +37,7 @@ class Fit:
     metrics_path: Path
     step: int = 0
     bad_steps: int = 0
-    best_recall: float = -math.inf
+    best_score: float = -math.inf
     best_epoch: int = 0
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
 
@@ -51,12 +51,12 @@ class Fit:
         torch.manual_seed(self.config.seed)
         generator = np.random.default_rng(self.config.seed)
         objective = Objective(self.model, self.config)
-        optimizer, schedule = _optimizer(self.model, self.config, self.config.epochs * self.steps)
+        optimizer = optimizer_of(self.model, self.config)
         progress = Progress(self.stage, self.config.epochs * self.steps)
         self._validate(0)
         for epoch in range(1, self.config.epochs + 1):
             self.model.train()
-            losses = [self._step(objective, optimizer, schedule, batch, progress)
+            losses = [self._step(objective, optimizer, batch, progress)
                       for batch in self.data.batches(self.config.batch_size, generator)]
             self._record({"epoch": epoch, "step": self.step, "loss": float(np.nanmean(losses)),
                           "tau": 1 / self.model.scale.item(), "bad_steps": self.bad_steps})
@@ -72,11 +72,13 @@ class Fit:
         """Steps of one epoch."""
         return self.data.steps(self.config.batch_size)
 
-    def _step(self, objective, optimizer, schedule, batch, progress) -> float:
+    def _step(self, objective, optimizer, batch, progress) -> float:
         """One update; a non-finite loss or gradient is skipped and counted. Returns the loss."""
+        rate = learning_rate(self.step, self.config, self.config.epochs * self.steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
         self.step += 1
         if not len(batch.targets.item_N):
-            schedule.step()
             return math.nan
         loss = objective(batch)
         optimizer.zero_grad(set_to_none=True)
@@ -86,8 +88,7 @@ class Fit:
             optimizer.step()
         else:
             self._count_bad_step(loss.item(), norm.item())
-        schedule.step()
-        progress.tick(self.step, len(batch.targets.item_N), loss.item(), schedule.get_last_lr()[0])
+        progress.tick(self.step, len(batch.targets.item_N), loss.item(), rate)
         return loss.item()
 
     def _count_bad_step(self, loss: float, norm: float) -> None:
@@ -104,13 +105,13 @@ class Fit:
             logger.warning("%s: %d validation requests, fewer than min_validation_requests %d; the last weights are "
                            "kept", self.stage, len(self.validation), self.config.min_validation_requests)
             return False
-        recall = self.validation.recall(self.model)
-        self._record({"epoch": epoch, "step": self.step, f"validation_recall@{RECALL_AT}": recall,
+        score, name = self.validation.score(self.model), self.validation.name
+        self._record({"epoch": epoch, "step": self.step, f"validation_{name}": score,
                       "requests": len(self.validation)})
-        logger.info("%s epoch %d/%d validation recall@%d %.4f (n = %d)", self.stage, epoch, self.config.epochs,
-                    RECALL_AT, recall, len(self.validation))
-        if recall > self.best_recall:
-            self.best_recall, self.best_epoch = recall, epoch
+        logger.info("%s epoch %d/%d validation %s %.4f (n = %d)", self.stage, epoch, self.config.epochs, name, score,
+                    len(self.validation))
+        if score > self.best_score:
+            self.best_score, self.best_epoch = score, epoch
             self.best_weights = copy.deepcopy(self.model.state_dict())
         return epoch - self.best_epoch >= self.config.patience
 
@@ -122,12 +123,12 @@ class Fit:
         """
         if self.model.transitions is None or len(self.validation) < self.config.min_validation_requests:
             return
-        recalls = self.validation.recalls(self.model, TRANSITION_WEIGHTS)
-        best = int(np.argmax(recalls))
-        self.model.transition_weight, self.best_recall = TRANSITION_WEIGHTS[best], recalls[best]
-        self._record({"transition_weights": TRANSITION_WEIGHTS, "transition_recalls": recalls})
-        logger.info("%s transitions get weight %.2f, validation recall@%d %.4f (%.4f without)", self.stage,
-                    TRANSITION_WEIGHTS[best], RECALL_AT, recalls[best], recalls[0])
+        scores = self.validation.scores(self.model, TRANSITION_WEIGHTS)
+        best = int(np.argmax(scores))
+        self.model.transition_weight, self.best_score = TRANSITION_WEIGHTS[best], scores[best]
+        self._record({"transition_weights": TRANSITION_WEIGHTS, "transition_scores": scores})
+        logger.info("%s transitions get weight %.2f, validation %s %.4f (%.4f without)", self.stage,
+                    TRANSITION_WEIGHTS[best], self.validation.name, scores[best], scores[0])
 
     def _record(self, entry: dict) -> None:
         with open(self.metrics_path, "a") as file:
@@ -153,20 +154,18 @@ class Progress:
                     rate, self.targets / spent, spent / step * (self.steps - step))
 
 
-def _optimizer(model: PinRec, config: TrainConfig, steps: int):
-    """AdamW with decay on matrices of linear layers only; linear warm-up, then cosine to zero."""
-    decayed, plain = [], []
-    for name, parameter in model.named_parameters():
-        is_table = any(part in name for part in ("ids.", "attributes", "position", "surface", "action", "offset",
-                                                 "item_bias"))
-        (decayed if parameter.ndim == 2 and not is_table else plain).append(parameter)
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
+def optimizer_of(model: PinRec, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW that decays the matrices of linear layers only: neither embeddings, norms, biases nor the temperature."""
+    matrices = {id(layer.weight) for layer in model.modules() if isinstance(layer, torch.nn.Linear)}
+    decayed = [parameter for parameter in model.parameters() if id(parameter) in matrices]
+    plain = [parameter for parameter in model.parameters() if id(parameter) not in matrices]
+    return torch.optim.AdamW([{"params": decayed, "weight_decay": config.weight_decay},
+                              {"params": plain, "weight_decay": 0.0}], lr=config.learning_rate, betas=(0.9, 0.98))
+
+
+def learning_rate(step: int, config: TrainConfig, steps: int) -> float:
+    """The rate of a step, counted from 0, of so many: linear warm-up, then cosine to zero."""
     warmup = max(1, round(config.warmup_share * steps))
-
-    def rate(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
-
-    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    if step < warmup:
+        return config.learning_rate * (step + 1) / warmup
+    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))

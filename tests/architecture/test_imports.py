@@ -11,7 +11,7 @@ from typing import NamedTuple
 HEIGHT = {"errors": 0, "config": 1, "schemas": 1, "storage": 1, "manifest": 2, "registry": 3, "logs": 4, "data": 4,
           "model": 5, "training": 6, "retrieval": 7, "evaluation": 8, "release": 9, "report": 10, "serving": 11,
           "cli": 12}
-GROUND = {"errors", "config", "schemas", "storage", "manifest", "registry"}  # files, may import each other downwards
+GROUND = {"errors", "config", "schemas", "storage", "manifest", "registry"}  # may import each other downwards
 
 OWNERS = {  # package -> where alone it may be imported
     "apache_beam": "pinrec_core/logs/",
@@ -70,7 +70,7 @@ def test_rooms_import_only_rooms_above_them(sources):
     assert not wrong, "\n".join(wrong)
 
 
-def test_ground_files_import_each_other_only_downwards(sources):
+def test_the_ground_imports_itself_only_downwards(sources):
     wrong = [f"{path}:{found.line} imports {found.module}"
              for path, tree in sources.items() for found in imports_of(tree)
              if (own := room_of(".".join(path.with_suffix("").parts))) in GROUND

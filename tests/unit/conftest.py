@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pinrec_core.config import LogConfig
 from pinrec_core.data.dataset import Dataset
-from pinrec_core.manifest import Manifest
-from pinrec_core.schemas import ITEMS, NO_ITEM, SPLITS
+from pinrec_core.manifest import Manifest, write_manifest
+from pinrec_core.schemas import ITEMS, NO_ITEM, SEQUENCES, SPLITS, VIEWS
 
 LOG = LogConfig(surfaces=("home", "search"), positive_actions=("click", "save"), negative_actions=("hide",),
                 item_types=("pin", "query"))
@@ -48,6 +51,36 @@ def build(views: list[tuple], splits: dict[int, str]) -> Dataset:
         view_start_V=np.array([v[2] for v in views]), view_context_V=np.array([v[3] for v in views]),
         view_offsets_V1=np.cumsum([0] + [len(v[4]) for v in views]),
         shown_item_X=np.array([item for item, _ in shown]), shown_actions_X=np.array([bits for _, bits in shown]))
+
+
+def save(dataset: Dataset, folder: Path) -> Path:
+    """The dataset as a directory that `Dataset.open` reads; users who never engaged come last then."""
+    users, tables = dataset.user_ids.to_pylist(), {}
+    engaged = zip(("item", "actions", "surface", "timestamp_ms", "view"),
+                  (dataset.item_E, dataset.actions_E, dataset.surface_E, dataset.time_E, dataset.view_E), strict=True)
+    lists = {name: np.split(column, dataset.offsets_U1[1:-1]) for name, column in engaged}
+    tables["sequences"] = [{"user_id": user, "split": int(dataset.split_U[row])}
+                           | {name: column[row].tolist() for name, column in lists.items()}
+                           for row, user in enumerate(users) if len(lists["item"][row])]
+    shown = [np.split(column, dataset.view_offsets_V1[1:-1]) for column in (dataset.shown_item_X,
+                                                                           dataset.shown_actions_X)]
+    tables["views"] = [{"user_id": users[user], "split": int(dataset.split_U[user]), "view": row,
+                        "surface": int(dataset.view_surface_V[row]), "start_ms": int(dataset.view_start_V[row]),
+                        "context_item": int(dataset.view_context_V[row]), "item": items.tolist(),
+                        "actions": actions.tolist(), "position": list(range(len(items)))}
+                       for row, (user, items, actions) in enumerate(zip(dataset.view_user_V, *shown, strict=True))]
+    for name, schema in (("sequences", SEQUENCES), ("views", VIEWS)):
+        (folder / name).mkdir(parents=True)
+        pq.write_table(pa.Table.from_pylist(tables[name], schema), folder / name / "part-00000.parquet")
+    pq.write_table(dataset.items, folder / "items.parquet")
+    write_manifest(folder, kind="dataset", facts=dataset.manifest.facts)
+    return folder
+
+
+@pytest.fixture
+def save_dataset():
+    """The writer of a dataset directory, for tests of whole steps."""
+    return save
 
 
 @pytest.fixture

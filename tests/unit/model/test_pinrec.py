@@ -14,6 +14,7 @@ from pinrec_core.manifest import write_manifest
 from pinrec_core.model.conditions import Conditions
 from pinrec_core.model.features import _hash_rows
 from pinrec_core.model.io import load_model, save_model
+from pinrec_core.model.transitions import count_transitions
 
 from .small import CONFIG, history, items, make
 
@@ -136,3 +137,20 @@ def test_a_model_with_bias_is_saved_and_loaded(tmp_path):
     save_model(model, tmp_path)
     write_manifest(tmp_path, kind="model")
     assert torch.equal(load_model(tmp_path).item_bias, model.item_bias)
+
+
+def test_a_model_with_transitions_is_saved_and_loaded(tmp_path):
+    model = make(CONFIG.model_copy(update={"transitions": True}))
+    model.transitions, model.transition_weight = count_transitions(np.arange(19), np.zeros(19), np.ones(20, bool)), 0.75
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        save_model(model, tmp_path / name)
+    files = sorted(path.name for path in (tmp_path / "a").iterdir())
+    assert files == ["items.parquet", "model.json", "transitions.npz", "weights.safetensors"]
+    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
+    write_manifest(tmp_path / "a", kind="model")
+    loaded = load_model(tmp_path / "a")
+    assert loaded.transition_weight == 0.75
+    for column in ("offsets_I1", "item_P", "weight_P"):
+        np.testing.assert_array_equal(getattr(loaded.transitions, column), getattr(model.transitions, column))
+    assert make().transitions is None and make().transition_weight == 0

@@ -56,12 +56,15 @@ def live_comparison():
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory) -> Path:
-    """A folder with a real dataset, untrained models (two of home, one of search), and their real evaluations."""
+    """A folder with a real dataset, untrained models (two of home, one of search), and their real evaluations.
+
+    The models of home own transitions, that of search none.
+    """
     folder = tmp_path_factory.mktemp("world")
     items = item_table()
     write_dataset(folder / "dataset", items)
     for seed, (name, surface) in enumerate((("home", "home"), ("search", "search"), ("home2", "home"))):
-        write_model(folder / f"model-{name}", items, seed, folder / "dataset")
+        write_model(folder / f"model-{name}", items, seed, folder / "dataset", transitions=surface == "home")
         evaluate_model(folder, name, surface)
     return folder
 

@@ -7,14 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pinrec_core.config import IndexConfig
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.errors import ConfigError, DataError, IntegrityError, PinrecError
+from pinrec_core.evaluation.subject import exact_retriever
 from pinrec_core.model.io import load_model
 from pinrec_core.release.answer import recommend
 from pinrec_core.release.promote import promote
-from pinrec_core.retrieval.index import ItemIndex
-from pinrec_core.retrieval.retriever import Retriever
 
 from .world import END_MS, GENERATION
 
@@ -25,18 +23,22 @@ def live_registry(registry, verdicts, releases) -> str:
     return registry
 
 
-def test_the_answer_is_what_the_evaluated_model_retrieves(live_registry, world):
-    found = recommend(live_registry, "home", "u007", n=15)
-    model, dataset = load_model(world / "model-home"), Dataset.open(world / "dataset")
-    index = ItemIndex.build(model.search_vectors("home").numpy(), model.retrievable_I.numpy(), IndexConfig())
+@pytest.mark.parametrize("surface", ["home", "search"])
+def test_the_answer_is_what_the_evaluated_model_retrieves(live_registry, world, surface):
+    found = recommend(live_registry, surface, "u007", n=15)
+    model, dataset = load_model(world / f"model-{surface}"), Dataset.open(world / "dataset")
     history = dataset.history(dataset.user_index("u007"), END_MS, 8)
-    wanted = Retriever(model, index, GENERATION).retrieve([history], "home", np.array([END_MS]), n=15)
+    retriever = exact_retriever(model, surface, GENERATION)
+    wanted = retriever.retrieve([history], surface, np.array([END_MS]), n=15)
     assert [item.item_id for item in found] == [f"i{index}" for index in wanted.item_RN[0]]
     assert [item.score for item in found] == pytest.approx(wanted.score_RN[0].tolist())
     titles = {item.item_id: item.title for item in found}
     assert all(title == (None if int(item_id[1:]) % 3 else f"title {item_id[1:]}") for item_id, title in titles.items())
     assert [item.outcome for item in found] == [("click", "save")[code] for code in wanted.outcome_RN[0]]
     assert [item.step for item in found] == wanted.step_RN[0].tolist()
+    model.transition_weight = 0.0
+    alone = retriever.retrieve([history], surface, np.array([END_MS]), n=15)
+    assert (wanted.score_RN.tolist() == alone.score_RN.tolist()) is (model.transitions is None)
 
 
 def test_outcomes_change_what_is_asked_for(live_registry):

@@ -18,6 +18,7 @@ from pinrec_core.config import (
     ModelConfig,
     Policy,
 )
+from pinrec_core.data.dataset import Dataset
 from pinrec_core.evaluation.evaluate import evaluate
 from pinrec_core.manifest import read_manifest, write_manifest
 from pinrec_core.model.io import save_model
@@ -27,6 +28,7 @@ from pinrec_core.release.build import build_index
 from pinrec_core.release.replay import verify
 from pinrec_core.schemas import ITEMS, SEQUENCES, VIEWS
 from pinrec_core.storage import write_bytes
+from pinrec_core.training.pretrain import transitions_of
 
 LOG = LogConfig(surfaces=("home", "search"), positive_actions=("click", "save"), negative_actions=("hide",))
 N_ITEMS, N_USERS = 120, 60
@@ -62,16 +64,18 @@ def build(world: Path, verdict: Path, registry: Path | str, surface: str, **sett
     return build_index(world / "dataset", verdict, str(registry), surface=surface, **settings)
 
 
-def write_model(folder: Path, items: pa.Table, seed: int, dataset: Path) -> None:
+def write_model(folder: Path, items: pa.Table, seed: int, dataset: Path, transitions: bool = True) -> None:
     """An untrained model with weights large enough that users get different answers."""
     torch.manual_seed(seed)
     config = ModelConfig(width=16, layers=1, heads=2, item_dim=16, max_length=8, id_buckets=256, id_dim=16,
-                         item_bias=True)
+                         item_bias=True, transitions=transitions)
     model = PinRec(config, LOG, items, {surface: {"click": 0.6, "save": 0.4} for surface in LOG.surfaces})
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(std=0.5)
+    if transitions:
+        model.transitions, model.transition_weight = transitions_of(Dataset.open(dataset), 0.0), 1.0
     folder.mkdir()
     save_model(model, folder)
     (folder / "metrics.jsonl").write_text('{"stage": "finetune", "epoch": 1, "step": 1, "loss": 1.0}\n')

@@ -13,7 +13,7 @@ from pinrec_core.data.windows import engagement_windows
 from pinrec_core.errors import DataError, TrainingError
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
-from pinrec_core.training.loop import Fit
+from pinrec_core.training.loop import Fit, learning_rate, optimizer_of
 from pinrec_core.training.pretrain import action_shares
 from pinrec_core.training.validation import Validation
 
@@ -84,13 +84,13 @@ def test_the_best_weights_are_kept_and_patience_ends_the_run(cycle, tmp_path, mo
         seen.append({name: value.clone() for name, value in model.state_dict().items()})
         return next(recalls)
 
-    monkeypatch.setattr(run.validation, "recall", measured)
+    monkeypatch.setattr(run.validation, "score", measured)
     run.run()
-    assert (run.best_epoch, run.best_recall, len(seen)) == (1, 0.5, 4)
+    assert (run.best_epoch, run.best_score, len(seen)) == (1, 0.5, 4)
     assert all(torch.equal(value, seen[1][name]) for name, value in run.model.state_dict().items())
 
 
-def test_bad_steps_are_skipped_counted_and_end_the_run_when_many(cycle, tmp_path):
+def test_bad_steps_are_skipped_counted_and_end_the_run_when_many(cycle, tmp_path, recwarn):
     rows = engagement_windows(cycle, MODEL.max_length, 0.0)
     rows.weight_G[:] = math.nan
     run = fit(cycle, tmp_path, CONFIG.model_copy(update={"max_bad_steps": 3}), rows)
@@ -98,6 +98,32 @@ def test_bad_steps_are_skipped_counted_and_end_the_run_when_many(cycle, tmp_path
     with pytest.raises(TrainingError, match="4 steps with a non-finite loss"):
         run.run()
     assert all(torch.equal(value, before[name]) for name, value in run.model.state_dict().items())
+    assert not list(recwarn), "not even of a schedule that is ahead of its optimizer"
+
+
+def test_the_rate_rises_in_a_line_and_falls_as_a_cosine():
+    config = PretrainConfig(learning_rate=2.0, warmup_share=0.2)
+    rates = [learning_rate(step, config, 20) for step in range(21)]
+    assert rates[:5] == pytest.approx([0.5, 1.0, 1.5, 2.0, 2.0])
+    assert rates[12] == pytest.approx(1.0)  # half of the way down
+    assert rates[20] == pytest.approx(0.0) and rates[4:] == sorted(rates[4:], reverse=True)
+    assert learning_rate(0, config, 1) == 2.0
+
+
+def test_linear_layers_decay_and_nothing_else(dataset):
+    config = ModelConfig(width=16, item_dim=16, id_buckets=64, id_dim=16, conditioning="backbone", offsets_s=(60.0,),
+                         attention_bias="position_time", item_bias=True)
+    model = PinRec(config, dataset.log, dataset.items, action_shares(dataset))
+    decayed, plain = optimizer_of(model, PretrainConfig(weight_decay=0.3)).param_groups
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.3, 0.0)
+    kept = {id(parameter) for parameter in plain["params"]}
+    tables = {name for name, parameter in model.named_parameters() if id(parameter) in kept and parameter.ndim > 1}
+    assert tables == {
+        "item_bias", "surface.weight", "action.weight", "position.weight", "item_encoder.attributes.weight",
+        *(f"item_encoder.ids.{k}.weight" for k in range(2)), *(f"backbone.bias.tables.{k}.weight" for k in range(2)),
+        *(f"condition.tables.{part}_N.weight" for part in ("action", "surface", "offset"))}
+    assert all(parameter.ndim == 2 for parameter in decayed["params"])
+    assert len(decayed["params"]) + len(plain["params"]) == len(list(model.parameters()))
 
 
 def test_nothing_to_train_on_is_an_error(build_dataset, tmp_path):
@@ -117,5 +143,5 @@ def test_validation_recall_by_hand(dataset):
     validation = Validation.before_the_window(dataset, ("home", "search"), PretrainConfig())
     assert len(validation) == 2  # user 1: item 2 on home (the query is no target), item 5 on search
     model = PinRec(MODEL, dataset.log, dataset.items, action_shares(dataset))
-    assert validation.recall(model) == 1.0  # nine retrievable items all fit into 50
-    assert np.isfinite(validation.recall(model))
+    assert validation.score(model) == 1.0  # nine retrievable items all fit into 50
+    assert np.isfinite(validation.score(model))

@@ -1,0 +1,19 @@
+"""Every setting of pinrec: one frozen section per owner, read from TOML, unknown keys refused.
+
+A section crosses a component boundary as one JSON string (`section.model_dump_json()`), so that a changed gate
+threshold does not invalidate the training cache. Load a whole file with `Config.load("pipelines/configs/demo.toml")`.
+"""
+
+from pinrec_core.config.data import AggregateConfig, ValidateConfig
+from pinrec_core.config.evaluation import EvaluationConfig, GateConfig, Policy
+from pinrec_core.config.log import MAX_ACTIONS, LogConfig
+from pinrec_core.config.model import AttentionBias, Conditioning, ModelConfig
+from pinrec_core.config.retrieval import GenerationConfig, IndexConfig, IndexKind
+from pinrec_core.config.section import Positive, Section, Share
+from pinrec_core.config.training import FinetuneConfig, PretrainConfig, TrainConfig, ValidationMetric
+from pinrec_core.config.whole import Config
+
+__all__ = ["MAX_ACTIONS", "AggregateConfig", "AttentionBias", "Conditioning", "Config", "EvaluationConfig",
+           "FinetuneConfig", "GateConfig", "GenerationConfig", "IndexConfig", "IndexKind", "LogConfig", "ModelConfig",
+           "Policy", "Positive", "PretrainConfig", "Section", "Share", "TrainConfig", "ValidateConfig",
+           "ValidationMetric"]

@@ -1,0 +1,57 @@
+"""[generation] and [index]: how candidates are asked for and found."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field, field_validator
+
+from pinrec_core.config.section import Positive, Section, Share
+
+
+class GenerationConfig(Section):
+    """How query vectors are generated and candidates split among them."""
+
+    steps: Positive = 3  # autoregressive steps; each gives one vector per outcome
+    candidates: Positive = 100  # length of the merged list
+    merge_cosine: float = Field(default=0.9, gt=0, le=1)  # a vector closer than this to an earlier one joins it
+    step_decay: float = Field(default=0.5, gt=0, le=1)  # budget of step s is proportional to step_decay ** s
+    offset_shares: tuple[Share, ...] = ()  # of an outcome's budget, per bucket of model.offsets_s; () = alike
+    overfetch: float = Field(default=2.0, ge=1)  # neighbours asked for per candidate wanted, before de-duplication
+    budgets: dict[str, dict[str, Share]] = {}  # surface -> action -> share; a surface left out takes training shares
+    seed: int = 0
+
+    @field_validator("budgets")
+    @classmethod
+    def _sum_to_one(cls, budgets: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        for surface, shares in budgets.items():
+            if abs(sum(shares.values()) - 1) > 1e-6:
+                raise ValueError(f"budgets of {surface!r} sum to {sum(shares.values()):.4f}, they must sum to 1")
+        return budgets
+
+    @field_validator("offset_shares")
+    @classmethod
+    def _offsets_sum_to_one(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        if shares and abs(sum(shares) - 1) > 1e-6:
+            raise ValueError(f"offset_shares sum to {sum(shares):.4f}, they must sum to 1")
+        return shares
+
+
+class IndexKind(StrEnum):
+    """How item vectors are searched."""
+
+    AUTO = "auto"  # exact below `exact_below` items, IVF beyond
+    FLAT = "flat"
+    IVF = "ivf"  # IVF with an HNSW coarse quantizer and fp16 vectors
+
+
+class IndexConfig(Section):
+    """The ANN index and what verify_release demands of it."""
+
+    kind: IndexKind = IndexKind.AUTO
+    exact_below: int = Field(default=50_000, ge=0)  # items
+    nlist: int = Field(default=0, ge=0)  # IVF cells; 0 = 4 * sqrt(items)
+    nprobe: Positive = 32  # cells visited per query
+    min_ann_recall: Share = 0.95  # recall@100 against exact search on generated queries
+    verify_users: Positive = 500  # users replayed by verify_release
+    recall_tolerance: Share = 0.02  # largest difference from the evaluation's recall on the same users

@@ -1,0 +1,73 @@
+"""[pretrain] and [finetune]: how the model learns."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from pinrec_core.config.section import Positive, Section, Share
+
+
+class ValidationMetric(StrEnum):
+    """What weights are chosen by, over the 50 likeliest items of each validation request."""
+
+    RECALL = "recall"
+    NDCG = "ndcg"  # places near the top count more
+
+
+class TrainConfig(Section):
+    """What pretraining and fine-tuning share: batches, optimiser, negatives, stopping."""
+
+    epochs: Positive = 10  # passes over the training users (pretrain) or views (finetune), at most
+    batch_size: Positive = 128  # users (pretrain) or views (finetune) per step
+    learning_rate: float = Field(default=1e-3, gt=0)  # peak, AdamW
+    weight_decay: float = Field(default=0.01, ge=0)  # on matrices only
+    warmup_share: Share = 0.05  # of all steps, linear; cosine to zero after
+    grad_clip: float = Field(default=1.0, gt=0)  # gradient norm
+    random_negatives: int = Field(default=1024, ge=0)  # uniform items per step; as many as there are = all, full
+    # softmax; 0 = none: items that are never targets are then never negatives, and nothing lowers their scores
+    cold_negatives: bool = True  # random negatives include items no train user engaged with; false may favour them
+    in_batch_negatives: int = Field(default=1024, ge=0)  # at most this many distinct targets of the batch; 0 = none
+    correct_positive: bool = False  # also subtract log q from the positive's logit (classic) or leave it (2507.09331)
+    sketch_width: Positive = 65536  # count-min sketch columns; several times the catalogue
+    sketch_depth: Positive = 2  # count-min sketch rows
+    feed_relaxation: bool = False  # order in a feed view means nothing: of its targets only the least loss counts
+    recency_half_life_days: float = Field(default=0.0, ge=0)  # a target this old weighs half; 0 = all weigh the same
+    action_loss: float = Field(default=0.0, ge=0)  # weight of predicting past actions that action_mask hid; 0 = off
+    patience: Positive = 3  # validations without improvement before stopping
+    validation_metric: ValidationMetric = ValidationMetric.RECALL
+    validation_users: Positive = 1000  # at most this many users are validated on
+    # With fewer validation requests noise would choose. A fine-tuned model is then judged by those of all modelled
+    # surfaces; where these are too few as well, the last weights are kept.
+    min_validation_requests: Positive = 1
+    max_bad_steps: int = Field(default=10, ge=0)  # steps with a non-finite loss or gradient before the run ends
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not (self.random_negatives or self.in_batch_negatives):
+            raise ValueError("random_negatives and in_batch_negatives are both 0; a softmax needs one of them above 0")
+        return self
+
+
+class PretrainConfig(TrainConfig):
+    """Next-engagement training on all surfaces (pretrain)."""
+
+    future_targets: Positive = 1  # next engagements each position predicts; without offsets_s an unordered window
+
+
+class FinetuneConfig(TrainConfig):
+    """Per-surface training on feed views (finetune).
+
+    With a half life of 0 the item bias goes on from the base model's.
+    """
+
+    epochs: Positive = 4
+    learning_rate: float = Field(default=3e-4, gt=0)
+    other_surfaces: Share = 0.0  # weight of targets on the other modelled surfaces; 0 = they take no part
+    popularity_half_life_days: float = Field(default=0.0, ge=0)  # the item bias starts anew, from log recent popularity
+    popularity_prior: float = Field(default=1.0, gt=0)  # what every item has of it from the start; 1 = the mean item's
+    impression_negatives: bool = True  # items of the view shown and not acted on are negatives of its targets
+    keep_actionless_views: Share = 0.1  # share of views without a positive action that is kept; they hold no target

@@ -1,0 +1,83 @@
+"""A whole configuration file: all sections, and that they agree with each other."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from pinrec_core.config.data import AggregateConfig, ValidateConfig
+from pinrec_core.config.evaluation import EvaluationConfig, GateConfig
+from pinrec_core.config.log import LogConfig
+from pinrec_core.config.model import ModelConfig
+from pinrec_core.config.retrieval import GenerationConfig, IndexConfig
+from pinrec_core.config.section import Section
+from pinrec_core.config.training import FinetuneConfig, PretrainConfig
+from pinrec_core.errors import ConfigError, explain
+
+
+class Config(Section):
+    """A whole configuration file."""
+
+    name: str = Field(min_length=1)  # names the pipeline run and the work folder
+    log: LogConfig
+    aggregate: AggregateConfig = AggregateConfig()
+    validate_: ValidateConfig = Field(default=ValidateConfig(), alias="validate")
+    model: ModelConfig = ModelConfig()
+    pretrain: PretrainConfig = PretrainConfig()
+    finetune: FinetuneConfig = FinetuneConfig()
+    generation: GenerationConfig = GenerationConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    gate: GateConfig
+    index: IndexConfig = IndexConfig()
+
+    @classmethod
+    def load(cls, path: str | Path) -> Config:
+        """Read and check a TOML file. Raises ConfigError naming file, key and limit."""
+        try:
+            return cls.model_validate(tomllib.loads(Path(path).read_text("utf-8")))
+        except FileNotFoundError as error:
+            raise ConfigError(f"{path}: no such configuration file; see pipelines/configs for examples") from error
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{path}: not TOML: {error}") from error
+        except ValidationError as error:
+            raise ConfigError(f"{path}: {explain(cls, error)}") from error
+
+    @model_validator(mode="after")
+    def _surfaces_agree(self) -> Self:
+        surfaces = set(self.log.surfaces)
+        for surface in self.log.surfaces:
+            if not self.gate.floors.get(surface):
+                raise ValueError(f"gate.floors.{surface}: surface {surface!r} has no floor; without one nothing passes")
+        for owner, named in (("gate.floors", self.gate.floors), ("generation.budgets", self.generation.budgets)):
+            unknown = sorted(set(named) - surfaces)
+            if unknown:
+                raise ValueError(f"{owner}.{unknown[0]}: not a modelled surface; log.surfaces are {sorted(surfaces)}")
+        return self
+
+    @model_validator(mode="after")
+    def _names_and_sizes_agree(self) -> Self:
+        positive = set(self.log.positive_actions)
+        for surface, shares in self.generation.budgets.items():
+            unknown = sorted(set(shares) - positive)
+            if unknown:
+                raise ValueError(f"generation.budgets.{surface}.{unknown[0]}: not a positive action {sorted(positive)}")
+        for surface, floors in self.gate.floors.items():
+            unknown = sorted(set(floors) - set(self.gate_metrics))
+            if unknown:
+                raise ValueError(f"gate.floors.{surface}: unknown metric {unknown[0]!r}; known are {self.gate_metrics}")
+        offsets = self.generation.offset_shares
+        if offsets and len(offsets) != self.model.offset_buckets:
+            raise ValueError(f"generation.offset_shares are {len(offsets)}, model.offsets_s give "
+                             f"{self.model.offset_buckets} time offsets; give one share each")
+        if max(self.evaluation.ks) > self.generation.candidates:
+            raise ValueError(f"evaluation.ks reach {max(self.evaluation.ks)}, generation.candidates is only "
+                             f"{self.generation.candidates}; raise it")
+        return self
+
+    @property
+    def gate_metrics(self) -> list[str]:
+        """Metrics a floor may name."""
+        return [f"{name}@{k}" for name in ("recall", "unordered_recall", "hit_rate") for k in self.evaluation.ks]
