@@ -62,7 +62,7 @@ class Benchmark:
     def run(self, seeds: int) -> None:
         """Measure everything there is time for."""
         self._baselines()
-        last = next((row for row in reversed(self.rows) if row.conditioned and not row.against), None)
+        last = next((row for row in reversed(self.rows) if row.conditioned and (row.source is Source.FINETUNED or not row.against)), None)
         for seed in range(seeds):
             for row in self.rows:
                 for surface in self.surfaces.values() if row.source is not Source.BASELINE else ():
@@ -131,7 +131,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     deadline, start = time.monotonic() + 60 * given.budget_minutes, time.perf_counter()
     path = config_of(given.config, given.world)
     config = Config.load(path)
-    rows = chosen_rows(config, _names(given.rows), given.variant)
+    rows = chosen_rows(config, _names(given.rows), given.variant, given.base)
     dataset = prepared(given.data, given.world, config, given.work)
     models = Models(given.work, dataset, config)
     wanted = _names(given.surfaces) or list(config.log.surfaces)
@@ -171,6 +171,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", default="", help="comma-separated; default: all")
     parser.add_argument("--variant", action="append", default=[], metavar="NAME:SECTION.KEY=VALUE",
                         help="one more row: the outcome row with other settings; repeat it")
+    parser.add_argument("--base", default="outcome", choices=["outcome", "multi_token"],
+                        help="the pretrained row that fine-tuning starts from")
     parser.add_argument("--steps", default="1,3,6,16", help="generation steps that are compared; '' = none")
     parser.add_argument("--budget-minutes", type=float, default=1e6, help="nothing is begun after that")
     parser.add_argument("--threads", type=int, default=1, help="of torch")

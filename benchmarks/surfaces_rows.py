@@ -6,7 +6,7 @@ switch that does not pay is left out with `--rows` and what comes after it is th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TypeVar
 
@@ -75,8 +75,8 @@ def all_rows(config: Config) -> list[Row]:
             _changed(views, impression_negatives=True))]
 
 
-def chosen_rows(config: Config, names: list[str], variants: list[str]) -> list[Row]:
-    """The named rows in table order ([] = all) and the variants; fine-tuned ones start from the last pretrained one.
+def chosen_rows(config: Config, names: list[str], variants: list[str], base: str = "outcome") -> list[Row]:
+    """The named rows in table order ([] = all) and the variants; fine-tuned ones start from the row `base`.
 
     A variant reads NAME:section.key=value[,section.key=value] and is the outcome row with these settings of [model] or
     [pretrain]; it is compared with that row. Raises ConfigError for unknown names and settings.
@@ -85,14 +85,13 @@ def chosen_rows(config: Config, names: list[str], variants: list[str]) -> list[R
     unknown = [name for name in names if name not in {row.name for row in rows}]
     if unknown:
         raise ConfigError(f"--rows: there is no row {unknown[0]!r}; there are {', '.join(row.name for row in rows)}")
-    kept, base = [], None
+    start, kept = next(row for row in rows if row.name == base), []
     for row in rows:
         if names and row.name not in names:
             continue
-        if row.source is Source.PRETRAINED and row.conditioned:
-            base = row
-        if row.source is Source.FINETUNED and base is not None:
-            row = Row(row.name, row.source, row.says, base.model, base.pretrain, row.finetune)
+        if row.source is Source.FINETUNED:
+            row = replace(row, model=start.model, pretrain=start.pretrain)
+            row = replace(row, against=base) if row.name == "finetuned" else row
         kept.append(row)
     outcome = next(row for row in rows if row.name == "outcome")
     return kept + [_variant(outcome, text) for text in variants]
