@@ -25,7 +25,7 @@ from pinrec_core.evaluation.subject import exact_retriever
 from pinrec_core.logs.importers.amazon import SURFACE
 from pinrec_core.model.transitions import DECAY, LATEST, count_transitions
 from pinrec_core.training.pretrain import fit_base
-from pinrec_core.training.validation import RECALL_AT, Validation
+from pinrec_core.training.validation import TOP, Validation
 
 Lists = Callable[[Dataset, Requests, int], np.ndarray]  # (histories' dataset, requests, n) -> items [R, n], best first
 Train = Callable[[LeaveOneOut, Config, int, float], Lists]  # (data, config, seed, deadline) -> lists
@@ -55,7 +55,7 @@ def sasrec(settings: SasrecConfig) -> Train:
 
     def train(data: LeaveOneOut, config: Config, seed: int, deadline: float) -> Lists:
         def validate(scorer) -> float:
-            return float((_scored(scorer, data.full, asked, RECALL_AT) == asked.item_T[:, None]).any(axis=1).mean())
+            return float((_scored(scorer, data.full, asked, TOP) == asked.item_T[:, None]).any(axis=1).mean())
 
         training, asked = data.training, sampled(data.validation, config)
         scorer = train_sasrec(training.item_E, training.offsets_U1, training.n_items, replace(settings, seed=seed),
@@ -72,7 +72,7 @@ def pinrec(**changes) -> Train:
         model = type(config.model).model_validate(config.model.model_dump() | changes)
         pretrain = config.pretrain.model_copy(update={"seed": seed})
         with tempfile.TemporaryDirectory() as folder:
-            validation = Validation(data.full, [sampled(data.validation, config)])
+            validation = Validation(data.full, [sampled(data.validation, config)], pretrain.validation_metric)
             fit = fit_base(data.training, validation, model, pretrain, Path(folder) / "metrics.jsonl", deadline)
         return functools.partial(_retrieved, exact_retriever(fit.model, SURFACE, GenerationConfig(steps=1)))
 

@@ -28,7 +28,7 @@ from pinrec_core.schemas import NO_ITEM
 from pinrec_core.storage import staged_directory, write_bytes
 from pinrec_core.training.finetune import finetune
 from pinrec_core.training.pretrain import pretrain
-from pinrec_core.training.validation import RECALL_AT, Validation
+from pinrec_core.training.validation import TOP, Validation
 
 SASREC_DROPOUTS = (0.2, 0.5)  # SASRec is trained with each; validation chooses
 VALIDATION = "validation.json"  # the best validation recall of a SASRec
@@ -102,7 +102,7 @@ class Models:
         """Mean recall over validation requests, as PinRec's checkpoints are chosen."""
         shares = []
         for requests in validation.requests:
-            item_RN = sasrec_lists(scorer, self.data, requests, RECALL_AT)
+            item_RN = sasrec_lists(scorer, self.data, requests, TOP)
             shares += [np.isin(requests.item_T[a:b], item_N).mean() for a, b, item_N in
                        zip(requests.offsets_R1[:-1], requests.offsets_R1[1:], item_RN, strict=True)]
         return float(np.mean(shares)) if shares else 0.0

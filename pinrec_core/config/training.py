@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from pinrec_core.config.section import Positive, Section, Share
+
+
+class ValidationMetric(StrEnum):
+    """What weights are chosen by, over the 50 likeliest items of each validation request."""
+
+    RECALL = "recall"
+    NDCG = "ndcg"  # places near the top count more
 
 
 class TrainConfig(Section):
@@ -29,7 +37,9 @@ class TrainConfig(Section):
     recency_half_life_days: float = Field(default=0.0, ge=0)  # a target this old weighs half; 0 = all weigh the same
     action_loss: float = Field(default=0.0, ge=0)  # weight of predicting past actions that action_mask hid; 0 = off
     patience: Positive = 3  # validations without improvement before stopping
+    validation_metric: ValidationMetric = ValidationMetric.RECALL
     validation_users: Positive = 1000  # at most this many users are validated on
+    min_validation_requests: Positive = 1  # with fewer, validation is too noisy to choose by: the last weights are kept
     max_bad_steps: int = Field(default=10, ge=0)  # steps with a non-finite loss or gradient before the run ends
     seed: int = 0
 
@@ -47,9 +57,15 @@ class PretrainConfig(TrainConfig):
 
 
 class FinetuneConfig(TrainConfig):
-    """Per-surface training on feed views (finetune)."""
+    """Per-surface training on feed views (finetune).
+
+    With a half life of 0 the item bias goes on from the base model's.
+    """
 
     epochs: Positive = 4
     learning_rate: float = Field(default=3e-4, gt=0)
+    other_surfaces: Share = 0.0  # weight of targets on the other modelled surfaces; 0 = they take no part
+    popularity_half_life_days: float = Field(default=0.0, ge=0)  # the item bias starts anew, from log recent popularity
+    popularity_prior: float = Field(default=1.0, gt=0)  # what every item has of it from the start; 1 = the mean item's
     impression_negatives: bool = True  # items of the view shown and not acted on are negatives of its targets
     keep_actionless_views: Share = 0.1  # share of views without a positive action that is kept; they hold no target

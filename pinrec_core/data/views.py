@@ -25,6 +25,8 @@ def feed_views(dataset: Dataset, surface: str, max_length: int, finetune: Finetu
     A view's labels carry no times of their own, so the offset bucket of its targets is that of its start: the time from
     the column's last token to the view, 0 behind a context item or an empty history. With `feed_relaxation` each
     FEED_AHEAD positive items of a view, in order of position, share a loss.
+
+    With `other_surfaces` the other modelled surfaces' views take part, their targets weighted by it.
     """
     view_V = _training_views(dataset, surface, finetune)
     shown = _shown(dataset, view_V)
@@ -39,11 +41,13 @@ def feed_views(dataset: Dataset, surface: str, max_length: int, finetune: Finetu
     column_G, start_ms_G = end_V[v] - start_R[row_V[v]], dataset.view_start_V[view_V[v]]
     last_ms_G = np.where(column_G > 0, columns[3][end_V[v] - 1], start_ms_G)
     offset_G = offset_bucket(start_ms_G - last_ms_G, offsets_s)
+    weight_G = recency_weight(start_ms_G, dataset.train_end_ms, finetune.recency_half_life_days)
+    elsewhere_G = dataset.view_surface_V[view_V[v]] != dataset.log.surface_names.index(surface)
+    weight_G[elsewhere_G] *= finetune.other_surfaces
     ignored = ~target_X & dataset.retrievable_I[shown["item"]]
     return TrainingSet(
         columns, start_R, end_R, user_R, row_V[v], column_G, shown["item"][x], action,
-        dataset.view_surface_V[view_V[v]],
-        recency_weight(start_ms_G, dataset.train_end_ms, finetune.recency_half_life_days), offset_G,
+        dataset.view_surface_V[view_V[v]], weight_G, offset_G,
         loss_groups(v, part, offset_G, finetune.feed_relaxation), v if finetune.impression_negatives else None,
         pad_ignored(shown["view"][ignored], shown["item"][ignored], len(view_V), MAX_IGNORED))
 
@@ -54,8 +58,9 @@ def _parts(view_P: np.ndarray) -> np.ndarray:
 
 
 def _training_views(dataset: Dataset, surface: str, finetune: FinetuneConfig) -> np.ndarray:
-    """Views of train users on the surface before the evaluation window, actionless ones down-sampled."""
-    wanted_V = (dataset.view_surface_V == dataset.log.surface_names.index(surface))
+    """Views of train users on the surface(s) before the evaluation window, actionless ones down-sampled."""
+    surfaces = dataset.log.surfaces if finetune.other_surfaces else (surface,)
+    wanted_V = np.isin(dataset.view_surface_V, [dataset.log.surface_names.index(name) for name in surfaces])
     wanted_V &= dataset.view_start_V < dataset.train_end_ms
     wanted_V &= dataset.split_U[dataset.view_user_V] == SPLITS.index("train")
     positive_X = (dataset.shown_actions_X & dataset.log.positive_mask) > 0

@@ -42,9 +42,9 @@ def recall_plot(rows: list[SummaryRow]) -> str:
 
 
 def training_plot(training: dict[str, list[dict]]) -> str:
-    """Loss and validation recall of every training by epoch, one curve each."""
+    """Loss and validation score of every training by epoch, one curve each."""
     panels = [("training loss", _curves(training, lambda key: key == "loss")),
-              ("validation recall", _curves(training, lambda key: "recall@" in key))]
+              ("validation", _curves(training, lambda key: key.startswith("validation_")))]
     panels = [(title, curves) for title, curves in panels if curves]
     if not panels:
         return ""
@@ -56,7 +56,7 @@ def training_plot(training: dict[str, list[dict]]) -> str:
             axis.set_title(title, color=_INK, fontsize=10)
             axis.set_xlabel("epoch")
         _legend(axes[-1])
-        return _svg(figure, "training", "Training loss and validation recall by epoch")
+        return _svg(figure, "training", "Training loss and validation score by epoch")
 
 
 def days_plot(days: dict[str, dict[str, float]]) -> str:

@@ -18,7 +18,7 @@ from pinrec_core.data.windows import TrainingSet
 from pinrec_core.errors import DataError, TrainingError
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.training.objective import Objective
-from pinrec_core.training.validation import RECALL_AT, Validation
+from pinrec_core.training.validation import Validation
 
 logger = logging.getLogger("pinrec")
 TRANSITION_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # tried on validation
@@ -38,7 +38,7 @@ class Fit:
     deadline: float = math.inf  # time.monotonic() after which no further epoch is begun
     step: int = 0
     bad_steps: int = 0
-    best_recall: float = -math.inf
+    best_score: float = -math.inf
     best_epoch: int = 0
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
 
@@ -101,33 +101,35 @@ class Fit:
                                 f"{self.config.learning_rate}")
 
     def _validate(self, epoch: int) -> bool:
-        """Measure, keep the best weights; True when patience is over. Without validation requests nothing stops."""
-        if not len(self.validation):
-            logger.warning("%s: no validation requests, the last weights are kept", self.stage)
+        """Measure, keep the best weights; True when patience is over. With too few requests nothing stops."""
+        if len(self.validation) < self.config.min_validation_requests:
+            logger.warning("%s: %d validation requests, fewer than min_validation_requests %d; the last weights are "
+                           "kept", self.stage, len(self.validation), self.config.min_validation_requests)
             return False
-        recall = self.validation.recall(self.model)
-        self._record({"epoch": epoch, "step": self.step, f"validation_recall@{RECALL_AT}": recall,
+        score, name = self.validation.score(self.model), self.validation.name
+        self._record({"epoch": epoch, "step": self.step, f"validation_{name}": score,
                       "requests": len(self.validation)})
-        logger.info("%s epoch %d/%d validation recall@%d %.4f (n = %d)", self.stage, epoch, self.config.epochs,
-                    RECALL_AT, recall, len(self.validation))
-        if recall > self.best_recall:
-            self.best_recall, self.best_epoch = recall, epoch
+        logger.info("%s epoch %d/%d validation %s %.4f (n = %d)", self.stage, epoch, self.config.epochs, name, score,
+                    len(self.validation))
+        if score > self.best_score:
+            self.best_score, self.best_epoch = score, epoch
             self.best_weights = copy.deepcopy(self.model.state_dict())
         return epoch - self.best_epoch >= self.config.patience
 
     def _weigh_transitions(self) -> None:
-        """Give counted transitions, if the model has any, the weight that validation finds best; none without requests.
+        """Give counted transitions, if the model has any, the weight that validation finds best.
 
-        The weight is the last thing that is chosen: every epoch was judged on what the network alone can do.
+        The weight is the last thing that is chosen: every epoch was judged on what the network alone can do. With too
+        few validation requests it stays as it was: none, or that of the base model.
         """
-        if self.model.transitions is None or not len(self.validation):
+        if self.model.transitions is None or len(self.validation) < self.config.min_validation_requests:
             return
-        recalls = self.validation.recalls(self.model, TRANSITION_WEIGHTS)
-        best = int(np.argmax(recalls))
-        self.model.transition_weight, self.best_recall = TRANSITION_WEIGHTS[best], recalls[best]
-        self._record({"transition_weights": TRANSITION_WEIGHTS, "transition_recalls": recalls})
-        logger.info("%s transitions get weight %.2f, validation recall@%d %.4f (%.4f without)", self.stage,
-                    TRANSITION_WEIGHTS[best], RECALL_AT, recalls[best], recalls[0])
+        scores = self.validation.scores(self.model, TRANSITION_WEIGHTS)
+        best = int(np.argmax(scores))
+        self.model.transition_weight, self.best_score = TRANSITION_WEIGHTS[best], scores[best]
+        self._record({"transition_weights": TRANSITION_WEIGHTS, "transition_scores": scores})
+        logger.info("%s transitions get weight %.2f, validation %s %.4f (%.4f without)", self.stage,
+                    TRANSITION_WEIGHTS[best], self.validation.name, scores[best], scores[0])
 
     def _record(self, entry: dict) -> None:
         with open(self.metrics_path, "a") as file:

@@ -67,11 +67,12 @@ def seal_model(fit: Fit, directory: Path, config_fingerprint: str, parents: dict
                facts: dict[str, str]) -> Manifest:
     """Save the model and its manifest, with what training found out."""
     save_model(fit.model, directory)
-    recall = fit.best_recall if fit.best_weights else None
+    score = fit.best_score if fit.best_weights else None
     return write_manifest(directory, kind="model", config_fingerprint=config_fingerprint, parents=parents,
                           counts={"steps": fit.step, "bad_steps": fit.bad_steps, "best_epoch": fit.best_epoch,
                                   "items": fit.model.n_items, "targets": len(fit.data.row_G)},
-                          facts={**facts, "validation_recall": recall, "validation_requests": len(fit.validation)})
+                          facts={**facts, f"validation_{fit.validation.name}": score,
+                                 "validation_requests": len(fit.validation)})
 
 
 def action_shares(data: Dataset) -> dict[str, dict[str, float]]:

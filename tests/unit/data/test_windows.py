@@ -48,6 +48,13 @@ def test_a_context_item_is_the_last_token(dataset):
     assert told(feed_views(dataset, "search", 2, EVERY)) == {(0, (4, 9), 6, 0, 1)}
 
 
+def test_views_of_other_surfaces_take_part_with_their_weight(dataset):
+    config = EVERY.model_copy(update={"other_surfaces": 0.25})
+    rows = feed_views(dataset, "home", 10, config)
+    assert told(rows) == told(feed_views(dataset, "home", 10, EVERY)) | told(feed_views(dataset, "search", 10, EVERY))
+    assert rows.weight_G.tolist() == [1.0 if surface == 0 else 0.25 for surface in rows.surface_G]
+
+
 def test_every_view_keeps_half_of_the_window(dataset):
     targets = told(feed_views(dataset, "home", 2, EVERY))
     assert {(before[-1:], item) for _, before, item, _, _ in targets} == {((), 1), ((), 3), ((3,), 4), ((6,), 8)}

@@ -53,6 +53,12 @@ def test_the_loss_falls_and_every_epoch_is_told(cycle, tmp_path):
     assert not run.model.training
 
 
+def test_too_few_validation_requests_choose_nothing(cycle, tmp_path):
+    run = fit(cycle, tmp_path, CONFIG.model_copy(update={"epochs": 2, "min_validation_requests": 2}))
+    run.run()
+    assert not run.best_weights and not entries(run, "validation_recall@50")
+
+
 def test_fine_tuning_learns_from_feed_views(cycle, tmp_path):
     config = FinetuneConfig(**CONFIG.model_dump(exclude={"future_targets"}))
     run = fit(cycle, tmp_path, config, feed_views(cycle, "home", MODEL.max_length, config))
@@ -79,9 +85,9 @@ def test_the_best_weights_are_kept_and_patience_ends_the_run(cycle, tmp_path, mo
         seen.append({name: value.clone() for name, value in model.state_dict().items()})
         return next(recalls)
 
-    monkeypatch.setattr(run.validation, "recall", measured)
+    monkeypatch.setattr(run.validation, "score", measured)
     run.run()
-    assert (run.best_epoch, run.best_recall, len(seen)) == (1, 0.5, 4)
+    assert (run.best_epoch, run.best_score, len(seen)) == (1, 0.5, 4)
     assert all(torch.equal(value, seen[1][name]) for name, value in run.model.state_dict().items())
 
 
@@ -145,5 +151,5 @@ def test_validation_recall_by_hand(dataset):
     validation = Validation.before_the_window(dataset, ("home", "search"), PretrainConfig())
     assert len(validation) == 2  # user 1: item 2 on home (the query is no target), item 5 on search
     model = PinRec(MODEL, dataset.log, dataset.items, action_shares(dataset))
-    assert validation.recall(model) == 1.0  # nine retrievable items all fit into 50
-    assert np.isfinite(validation.recall(model))
+    assert validation.score(model) == 1.0  # nine retrievable items all fit into 50
+    assert np.isfinite(validation.score(model))

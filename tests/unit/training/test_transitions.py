@@ -106,11 +106,11 @@ def test_transitions_get_the_weight_that_validation_finds_best(world, tmp_path, 
     run.run()
     tried = json.loads(run.metrics_path.read_text().splitlines()[-1])
     assert tried["transition_weights"] == list(TRANSITION_WEIGHTS)
-    assert tried["transition_recalls"][0] == alone
-    assert tried["transition_recalls"][-1] == 1.0 - alone
+    assert tried["transition_scores"][0] == alone
+    assert tried["transition_scores"][-1] == 1.0 - alone
     assert run.model.transition_weight == (0.0 if alone else TRANSITION_WEIGHTS[int(np.argmax(
-        tried["transition_recalls"]))])
-    assert run.best_recall == max(tried["transition_recalls"]) == 1.0
+        tried["transition_scores"]))])
+    assert run.best_score == max(tried["transition_scores"]) == 1.0
 
 
 def test_without_validation_requests_transitions_stay_without_weight(world, tmp_path):
