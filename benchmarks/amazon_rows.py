@@ -73,7 +73,7 @@ def pinrec(**changes) -> Train:
         pretrain = config.pretrain.model_copy(update={"seed": seed})
         with tempfile.TemporaryDirectory() as folder:
             validation = Validation(data.full, [sampled(data.validation, config)], pretrain.validation_metric)
-            fit = fit_base(data.training, validation, model, pretrain, Path(folder) / "metrics.jsonl")
+            fit = fit_base(data.training, validation, model, pretrain, Path(folder) / "metrics.jsonl", deadline)
         return functools.partial(_retrieved, exact_retriever(fit.model, SURFACE, GenerationConfig(steps=1)))
 
     return train

@@ -35,6 +35,7 @@ class Fit:
     validation: Validation
     config: TrainConfig
     metrics_path: Path
+    deadline: float = math.inf  # time.monotonic() after which no further epoch is begun
     step: int = 0
     bad_steps: int = 0
     best_score: float = -math.inf
@@ -42,7 +43,7 @@ class Fit:
     best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def run(self) -> None:
-        """Train until the epochs are over or validation stops improving; the model ends with its best weights.
+        """Train until epochs or time are over or validation stops improving; the model ends with its best weights.
 
         Raises DataError without anything to train on, TrainingError when the loss stays non-finite.
         """
@@ -60,7 +61,7 @@ class Fit:
                       for batch in self.data.batches(self.config.batch_size, generator)]
             self._record({"epoch": epoch, "step": self.step, "loss": float(np.nanmean(losses)),
                           "tau": 1 / self.model.scale.item(), "bad_steps": self.bad_steps})
-            if self._validate(epoch):
+            if self._validate(epoch) or time.monotonic() > self.deadline:
                 break
         if self.best_weights:
             self.model.load_state_dict(self.best_weights)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +41,8 @@ def pretrain(dataset: Path, output: Path, *, model: ModelConfig, pretrain: Pretr
 
 
 def fit_base(data: Dataset, validation: Validation, model: ModelConfig, pretrain: PretrainConfig,
-             metrics: Path) -> Fit:
-    """A new model trained on the dataset's engagement windows, and the run that trained it."""
+             metrics: Path, deadline: float = math.inf) -> Fit:
+    """A new model trained on the dataset's engagement windows, and the run that trained it (see Fit for `deadline`)."""
     torch.manual_seed(pretrain.seed)
     net = PinRec(model, data.log, data.items, action_shares(data))
     if model.transitions:
@@ -49,7 +50,7 @@ def fit_base(data: Dataset, validation: Validation, model: ModelConfig, pretrain
     windows = engagement_windows(data, model.max_length, pretrain.recency_half_life_days, Ahead.of(model, pretrain))
     logger.info("pretrain: %d windows, %d targets, %d parameters", len(windows), len(windows.row_G),
                 sum(p.numel() for p in net.parameters()))
-    fit = Fit("pretrain", net, windows, validation, pretrain, metrics)
+    fit = Fit("pretrain", net, windows, validation, pretrain, metrics, deadline)
     fit.run()
     return fit
 

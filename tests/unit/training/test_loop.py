@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 import numpy as np
 import pytest
@@ -88,6 +89,13 @@ def test_the_best_weights_are_kept_and_patience_ends_the_run(cycle, tmp_path, mo
     run.run()
     assert (run.best_epoch, run.best_score, len(seen)) == (1, 0.5, 4)
     assert all(torch.equal(value, seen[1][name]) for name, value in run.model.state_dict().items())
+
+
+def test_no_epoch_is_begun_after_the_deadline(cycle, tmp_path):
+    run = fit(cycle, tmp_path)
+    run.deadline = time.monotonic()
+    run.run()
+    assert run.step == run.steps and len(entries(run, "loss")) == 1
 
 
 def test_bad_steps_are_skipped_counted_and_end_the_run_when_many(cycle, tmp_path, recwarn):
