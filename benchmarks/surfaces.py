@@ -62,7 +62,8 @@ class Benchmark:
     def run(self, seeds: int) -> None:
         """Measure everything there is time for."""
         self._baselines()
-        last = next((row for row in reversed(self.rows) if row.conditioned and (row.source is Source.FINETUNED or not row.against)), None)
+        full = [row for row in self.rows if row.conditioned and (row.source is Source.FINETUNED or not row.against)]
+        last = full[-1] if full else None
         for seed in range(seeds):
             for row in self.rows:
                 for surface in self.surfaces.values() if row.source is not Source.BASELINE else ():
