@@ -23,7 +23,7 @@ from pinrec_core.evaluation.baselines import baseline_lists
 from pinrec_core.evaluation.cohort import build_cohort
 from pinrec_core.evaluation.document import document, live_part, per_user
 from pinrec_core.evaluation.live import open_live
-from pinrec_core.evaluation.subject import Answers, ask, exact_retriever, plain_answers
+from pinrec_core.evaluation.subject import Answers, ask, exact_retriever, plain_answers, suited
 from pinrec_core.evaluation.table import LIVE, MODEL, Table
 from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest, write_manifest
 from pinrec_core.model.io import load_model
@@ -38,9 +38,10 @@ def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generati
 
     `model_uri` says where later steps find the model when that is not the local path read here (another pod's disk).
 
-    The live release, if any, answers the same requests with the same generation settings. Raises ConfigError for an
-    unknown surface or a list shorter than the largest k, IntegrityError for damaged inputs. An empty cohort is no
-    error: its metrics are null with n = 0, which no gate passes.
+    The live release, if any, answers the same requests with the same generation settings, as far as they suit it: a
+    changed set of offsets or actions must not end the comparison. Raises ConfigError for an unknown surface or a list
+    shorter than the largest k, IntegrityError for damaged inputs. An empty cohort is no error: its metrics are null
+    with n = 0, which no gate passes.
     """
     depth = max(evaluation.ks)
     if depth > generation.candidates:
@@ -56,7 +57,8 @@ def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generati
     with open_live(registry, surface) as live:
         release_id = live.release_id if live else None
         if live:
-            answers[LIVE] = ask(exact_retriever(live.model, surface, generation), data, cohort, depth)
+            theirs = exact_retriever(live.model, surface, suited(generation, live.model))
+            answers[LIVE] = ask(theirs, data, cohort, depth)
             parents["live_model"] = live.fingerprint
     clock.lap("live")
     lists = baseline_lists(data, cohort, depth, evaluation)

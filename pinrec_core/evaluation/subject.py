@@ -78,6 +78,18 @@ class Translation:
         return np.where(item_RN == NO_ITEM, NO_ITEM, self.item_to_dataset_I[np.maximum(item_RN, 0)])
 
 
+def suited(generation: GenerationConfig, model: PinRec) -> GenerationConfig:
+    """The settings without what a model of other offsets or actions cannot be asked.
+
+    Offset shares of another number of offsets go: all offsets alike. Budgets lose the actions that the model does not
+    know, and a surface without any left takes the model's training shares.
+    """
+    offsets = generation.offset_shares if len(generation.offset_shares) == model.config.offset_buckets else ()
+    known = {surface: {action: share for action, share in shares.items() if action in model.log.positive_actions}
+             for surface, shares in generation.budgets.items()}
+    return generation.model_copy(update={"offset_shares": offsets, "budgets": known})
+
+
 def exact_retriever(model: PinRec, surface: str, generation: GenerationConfig) -> Retriever:
     """The retriever that serves, over an index of the model's own items: exact up to the default limit, IVF beyond."""
     vectors_ID = model.search_vectors(surface)

@@ -15,6 +15,7 @@ from pinrec_core.config import LogConfig, ModelConfig
 from pinrec_core.manifest import write_manifest
 from pinrec_core.model.io import save_model
 from pinrec_core.model.pinrec import PinRec
+from pinrec_core.model.transitions import Transitions
 from pinrec_core.schemas import ITEMS, SEQUENCES, SPLITS, VIEWS
 
 DAY = 86_400_000
@@ -61,11 +62,17 @@ def write_dataset(folder: Path, items: list[str], views: list[tuple]) -> Path:
     return folder
 
 
-def write_model(folder: Path, items: list[str], seed: int = 0) -> Path:
-    """An untrained model directory over the items."""
-    torch.manual_seed(seed)
-    config = ModelConfig(width=16, layers=1, heads=2, item_dim=16, max_length=8, id_buckets=64, id_dim=16)
+def write_model(folder: Path, items: list[str], follows: dict[str, list[str]] | None = None, **settings) -> Path:
+    """An untrained model directory over the items; what `follows` an item is above all others, where it is given."""
+    torch.manual_seed(0)
+    config = ModelConfig(width=16, layers=1, heads=2, item_dim=16, max_length=8, id_buckets=64, id_dim=16,
+                         transitions=follows is not None, **settings)
     model = PinRec(config, LOG, item_table(items), {s: {"click": 0.75, "save": 0.25} for s in LOG.surfaces})
+    if follows is not None:
+        told = [follows.get(name, []) for name in items]
+        followers = np.array([items.index(name) for names in told for name in names])
+        model.transitions = Transitions(np.cumsum([0, *map(len, told)]), followers, np.full(len(followers), 1e6))
+        model.transition_weight = 2.0
     folder.mkdir(parents=True)
     save_model(model.eval(), folder)
     write_manifest(folder, kind="model", facts={"stage": "base"})

@@ -111,6 +111,33 @@ def test_live_items_are_matched_by_name(dataset_dir, model_dir, registry, tiny, 
     assert found["live"]["difference"]["recall@20"] == {"value": 0.0, "low": 0.0, "high": 0.0, "n": 3}
 
 
+def test_transitions_of_the_live_model_are_in_its_own_codes(dataset_dir, model_dir, registry, tiny, tmp_path):
+    """By what a and b did before the window, these put all their targets first, whatever the order of the items."""
+    shutil.rmtree(registry / "releases" / "r1" / "model")
+    tiny.write_model(registry / "releases" / "r1" / "model", tiny.items[::-1], {"p3": ["p1", "p2"], "p5": ["p2"]})
+    run(dataset_dir, model_dir, tmp_path / "out", registry=registry)
+    users = pq.read_table(tmp_path / "out" / "per_user.parquet").to_pylist()
+    assert [user["live.recall@5"] for user in users[:2]] == [1.0, 1.0]
+    assert sum(user["pinrec.recall@5"] for user in users[:2]) < 2, "without them they are not first"
+
+
+def test_settings_made_for_the_candidate_do_not_end_the_comparison(dataset_dir, registry, tiny, tmp_path):
+    """The live model knows no time offsets: the shares that its successor's are given say nothing to it."""
+    candidate = tiny.write_model(tmp_path / "model", tiny.items, offsets_s=(60.0,))
+    generation = GenerationConfig(candidates=20, offset_shares=(0.5, 0.5))
+    found, _ = run(dataset_dir, candidate, tmp_path / "out", registry=registry, generation=generation)
+    plain, _ = run(dataset_dir, candidate, tmp_path / "plain", registry=registry)
+    assert found["live"]["metrics"] == plain["live"]["metrics"]
+    with pytest.raises(ConfigError, match="offset_shares"):
+        run(dataset_dir, registry / "releases" / "r1" / "model", tmp_path / "wrong", generation=generation)
+
+
+def test_a_model_is_not_asked_for_what_it_does_not_know(model_dir):
+    asked = GenerationConfig(offset_shares=(1.0, 0.0), budgets={"home": {"click": 0.5, "share": 0.5}})
+    found = subject.suited(asked, load_model(model_dir))
+    assert found == GenerationConfig().model_copy(update={"budgets": {"home": {"click": 0.5}}})
+
+
 def test_items_the_live_model_lacks_are_missed_not_invented(dataset_dir, model_dir, registry, tiny, tmp_path):
     shutil.rmtree(registry / "releases" / "r1" / "model")
     theirs = [name for name in tiny.items if name != "p5"] + ["p77", "p78"]
