@@ -25,7 +25,7 @@ class Recommendation(NamedTuple):
 
     item_id: str
     title: str | None  # None where the catalog has none
-    score: float  # cosine of item and the query that claimed it, plus bias / scale with a score bias
+    score: float  # cosine of item and the query that claimed it, plus what bias and transitions add, over the scale
     outcome: str  # the action that query asked for
     step: int  # generation step of that query, from 0
 

@@ -1,6 +1,7 @@
 """Retriever: histories in, ranked candidates out. Evaluation, verification and `recommend` all go through `retrieve`.
 
-generate -> merge near-equal queries -> split the candidates over them -> search -> interleave by budget.
+generate -> merge near-equal queries -> split the candidates over them -> search, transitions joined -> interleave by
+budget.
 The answer to a request does not depend on what it is batched with, nor on `overfetch`, which only decides how deep the
 first search goes: a request whose list that depth cannot settle is searched again, deep enough.
 
@@ -37,7 +38,7 @@ class Candidates:
     """Ranked candidates, best first, and the query that claimed each."""
 
     item_RN: np.ndarray  # int64 dense item index; NO_ITEM only if an approximate index could not fill the list
-    score_RN: np.ndarray  # float32 score of the index for the query that claimed it, -inf at NO_ITEM
+    score_RN: np.ndarray  # float32, for the query that claimed it: of the index, transitions added; -inf at NO_ITEM
     outcome_RN: np.ndarray  # int64 action bit number that query asked for, -1 at NO_ITEM
     offset_RN: np.ndarray  # int64 time-offset bucket it asked for, 0 = "now", -1 at NO_ITEM
     step_RN: np.ndarray  # int64 generation step of that query, -1 at NO_ITEM
@@ -62,7 +63,13 @@ class Retriever:
     def __init__(self, model: PinRec, index: ItemIndex, generation: GenerationConfig,
                  search_vectors_ID: torch.Tensor | None = None):
         """`search_vectors_ID`, all that the index was built of, makes reading histories cheaper; a model with
-        transitions needs it, others encode what they read per call without it."""
+        transitions needs it (ConfigError), others encode what they read per call without it.
+
+        With a score bias both are those of one surface: ask for no other.
+        """
+        if search_vectors_ID is None and model.transition_weight:
+            raise ConfigError(f"the model's transitions have weight {model.transition_weight:g} and no search vectors "
+                              "are given; pass model.search_vectors(surface), of which the index was built")
         self.model, self.index, self.generation = model.eval(), index, generation
         self.search_vectors_ID = search_vectors_ID
 

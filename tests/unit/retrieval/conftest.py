@@ -8,6 +8,7 @@ import torch
 from pinrec_core.config import LogConfig, ModelConfig
 from pinrec_core.data.batch import History
 from pinrec_core.model.pinrec import PinRec
+from pinrec_core.model.transitions import count_transitions
 from pinrec_core.schemas import ITEMS
 
 N_ITEMS = 300
@@ -28,6 +29,16 @@ def model(request) -> PinRec:
 def timed_model(request) -> PinRec:
     """The same, with four time offsets."""
     return untrained(conditioning=request.param, offsets_s=OFFSETS_S)
+
+
+@pytest.fixture(scope="session")
+def followed_model() -> PinRec:
+    """With a score bias and transitions counted over random sequences."""
+    model, rng = untrained(item_bias=True), np.random.default_rng(3)
+    model.transitions = count_transitions(rng.integers(N_ITEMS, size=4000), np.repeat(np.arange(200), 20),
+                                          model.retrievable_I.numpy())
+    model.transition_weight = 0.5  # some followers come first, others among the neighbours
+    return model
 
 
 def untrained(**settings) -> PinRec:

@@ -13,7 +13,7 @@ NOW = 2 * 10**9
 
 
 def retriever(model, index=None, **generation):
-    vector_ID = model.all_item_vectors()
+    vector_ID = model.search_vectors("home")
     config = IndexConfig(**(index or {}))
     item_index = ItemIndex.build(vector_ID.numpy(), model.retrievable_I.numpy(), config)
     return Retriever(model, item_index, GenerationConfig(**generation), vector_ID)
@@ -48,6 +48,14 @@ def test_each_score_is_the_inner_product_with_the_query_that_claimed_it(model, h
 
 
 def test_answers_do_not_depend_on_batch_depth_or_overfetch(model, histories):
+    check_independence(model, histories)
+
+
+def test_nor_do_they_with_transitions_and_a_bias(followed_model, histories):
+    check_independence(followed_model, histories)
+
+
+def check_independence(model, histories):
     together = retriever(model).retrieve(histories, "home", times(histories), n=50)
     for other in (retriever(model, overfetch=1.0), retriever(model, overfetch=50.0)):
         assert (other.retrieve(histories, "home", times(histories), n=50).item_RN == together.item_RN).all()
@@ -112,6 +120,12 @@ def test_long_histories_are_cut_to_the_models_length(model, histories):
 def test_no_requests_give_no_lists(model):
     found, queries = retriever(model).retrieve_lists([], "home", np.zeros(0, int), n=5)
     assert found.item_RN.shape == (0, 5) and len(queries.request_M) == 0
+
+
+def test_transitions_need_the_vectors_that_are_searched(followed_model):
+    index = retriever(followed_model).index
+    with pytest.raises(ConfigError, match="pass model.search_vectors"):
+        Retriever(followed_model, index, GenerationConfig())
 
 
 def test_nonsense_is_refused(model, histories):
