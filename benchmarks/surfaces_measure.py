@@ -58,8 +58,8 @@ class Surface:
             found.columns |= self._unordered(rank_T, count)
         for count in [] if row.one_vector else steps:
             other = retriever.generation.model_copy(update={"steps": count})
-            answers = other == retriever.generation or self._ask(retriever, other)
-            part = found if answers is True else self._of_answers(answers, ())
+            known = other == retriever.generation
+            part = found if known else self._of_answers(self._ask(retriever, other), ())
             found.columns |= {("steps", str(count), key[0]): value_U for key, value_U in part.columns.items()
                               if len(key) == 1 and key[0].startswith("recall")}
             found.facts |= {f"steps {count} {name}": value for name, value in part.facts.items()

@@ -1,7 +1,7 @@
 """Which rows the surfaces benchmark has, and the settings that make each of them.
 
-The PinRec rows stand on one another: fine-tuning starts from the last pretrained row that is asked for before it, so a
-switch that does not pay is left out with `--rows` and what comes after it is then measured without it.
+Fine-tuning starts from the outcome row's model, or, with `--base multi_token`, from that row's: a switch that does not
+pay is not carried along.
 """
 
 from __future__ import annotations

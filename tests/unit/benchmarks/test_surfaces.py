@@ -134,11 +134,16 @@ def test_without_time_only_baselines_are_measured(run):
     assert found["skipped"] == ["outcome on home, seed 0: no time left", "outcome on search, seed 0: no time left"]
 
 
-def test_fine_tuning_starts_from_the_last_pretrained_row_asked_for(config):
-    rows = chosen_rows(config, ["unconditioned", "outcome", "finetuned"], [])
-    assert [row.source for row in rows] == [Source.PRETRAINED, Source.PRETRAINED, Source.FINETUNED]
+def test_fine_tuning_starts_from_the_row_that_is_named(config):
+    names = ["unconditioned", "outcome", "multi_token", "finetuned"]
+    rows = chosen_rows(config, names, [])
+    assert [row.source for row in rows] == [Source.PRETRAINED] * 3 + [Source.FINETUNED]
     assert rows[0].model.conditioning is Conditioning.NONE
-    assert rows[2].model == rows[1].model and not rows[2].finetune.impression_negatives
+    assert rows[3].model == rows[1].model and not rows[3].finetune.impression_negatives
+    assert rows[3].against == "outcome"
+    later = chosen_rows(config, names, [], base="multi_token")
+    assert later[3].model == rows[2].model and later[3].pretrain == rows[2].pretrain
+    assert later[3].against == "multi_token"
 
 
 @pytest.mark.parametrize(("names", "variants", "said"), [
