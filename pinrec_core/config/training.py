@@ -23,6 +23,7 @@ class TrainConfig(Section):
     epochs: Positive = 10  # passes over the training users (pretrain) or views (finetune), at most
     batch_size: Positive = 128  # users (pretrain) or views (finetune) per step
     learning_rate: float = Field(default=1e-3, gt=0)  # peak, AdamW
+    bias_rate: float = Field(default=1.0, gt=0)  # learning rate of the item bias over learning_rate: fashion moves faster
     weight_decay: float = Field(default=0.01, ge=0)  # on matrices only
     warmup_share: Share = 0.05  # of all steps, linear; cosine to zero after
     grad_clip: float = Field(default=1.0, gt=0)  # gradient norm

@@ -77,7 +77,7 @@ class Fit:
         """One update; a non-finite loss or gradient is skipped and counted. Returns the loss."""
         rate = learning_rate(self.step, self.config, self.config.epochs * self.steps)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["of_rate"]
         self.step += 1
         if not len(batch.targets.item_N):
             return math.nan
@@ -156,12 +156,18 @@ class Progress:
 
 
 def optimizer_of(model: PinRec, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW that decays the matrices of linear layers only: neither embeddings, norms, biases nor the temperature."""
+    """AdamW that decays the matrices of linear layers only: neither embeddings, norms, biases nor the temperature.
+
+    `of_rate` of a group is its share of the learning rate.
+    """
     matrices = {id(layer.weight) for layer in model.modules() if isinstance(layer, torch.nn.Linear)}
     decayed = [parameter for parameter in model.parameters() if id(parameter) in matrices]
-    plain = [parameter for parameter in model.parameters() if id(parameter) not in matrices]
-    return torch.optim.AdamW([{"params": decayed, "weight_decay": config.weight_decay},
-                              {"params": plain, "weight_decay": 0.0}], lr=config.learning_rate, betas=(0.9, 0.98))
+    plain = [parameter for parameter in model.parameters() if id(parameter) not in matrices | {id(model.item_bias)}]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay, "of_rate": 1.0},
+              {"params": plain, "weight_decay": 0.0, "of_rate": 1.0}]
+    if model.item_bias is not None:
+        groups.append({"params": [model.item_bias], "weight_decay": 0.0, "of_rate": config.bias_rate})
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
 
 
 def learning_rate(step: int, config: TrainConfig, steps: int) -> float:
