@@ -140,7 +140,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rows", default=",".join(ROWS))
     parser.add_argument("--budget-minutes", type=float, default=240.0)
     parser.add_argument("--tune", default="", choices=["", *ROWS])
-    return parser.parse_args()
+    options = parser.parse_args()
+    for row in options.rows.split(","):
+        if row not in ROWS:
+            parser.error(f"--rows: there is no row {row!r}; there are {', '.join(ROWS)}")
+    return options
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pinrec_core.config import Config, GenerationConfig
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.evaluation.cohort import Cohort, build_cohort
 from pinrec_core.evaluation.metrics import NEVER, best_ranks, coverage, distinct_items
-from pinrec_core.evaluation.subject import Answers, ask, exact_retriever, plain_answers
+from pinrec_core.evaluation.subject import Answers, ask, exact_retriever, plain_answers, suited
 from pinrec_core.evaluation.table import Table
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.retrieval.budget import resolve_shares
@@ -84,9 +84,7 @@ class Surface:
 
     def _generation(self, row: Row, model: PinRec) -> GenerationConfig:
         """One query a step, for the most frequent action, where the outcome changes nothing or one vector is wanted."""
-        generation, shares = self.config.generation, model.action_shares[self.name]
-        if not row.model.offsets_s:
-            generation = generation.model_copy(update={"offset_shares": ()})  # they are those of the multi-token rows
+        generation, shares = suited(self.config.generation, model), model.action_shares[self.name]
         if row.conditioned and not row.one_vector:
             return generation
         budgets = {self.name: {max(shares, key=shares.get): 1.0}}

@@ -92,6 +92,12 @@ def test_what_follows_in_the_ring_is_found_and_popularity_is_not_enough(found):
     assert figure["pinrec"] > 0.5, "its transitions alone tell the next one"
 
 
+def test_an_unknown_row_is_named_before_anything_is_done(run, capsys):
+    with pytest.raises(SystemExit):
+        run("--rows", "popularity,pinrek")
+    assert "there is no row 'pinrek'; there are popularity, " in capsys.readouterr().err
+
+
 def test_no_time_is_no_figure(run):
     found = run("--seeds", "2", "--rows", "popularity,pinrec", "--budget-minutes", "-1")
     assert found["rows"] == {name: {"seeds": 0, "seconds": []} for name in ("popularity", "pinrec")}

@@ -4,7 +4,6 @@ import json
 import math
 import time
 
-import numpy as np
 import pytest
 import torch
 
@@ -14,6 +13,7 @@ from pinrec_core.data.windows import engagement_windows
 from pinrec_core.errors import DataError, TrainingError
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
+from pinrec_core.training import validation as validation_module
 from pinrec_core.training.loop import Fit, learning_rate, optimizer_of
 from pinrec_core.training.pretrain import action_shares
 from pinrec_core.training.validation import Validation
@@ -147,9 +147,22 @@ def test_outcome_shares_come_from_training_days_of_train_users(dataset):
     assert shares["search"] == pytest.approx({"click": 1.0, "save": 0.0})
 
 
-def test_validation_recall_by_hand(dataset):
+def test_validation_asks_each_surface_for_what_is_retrieved_there(dataset):
     validation = Validation.before_the_window(dataset, ("home", "search"), PretrainConfig())
     assert len(validation) == 2  # user 1: item 2 on home (the query is no target), item 5 on search
     model = PinRec(MODEL, dataset.log, dataset.items, action_shares(dataset))
     assert validation.score(model) == 1.0  # nine retrievable items all fit into 50
-    assert np.isfinite(validation.score(model))
+
+
+@pytest.mark.parametrize(("metric", "expected"), [
+    ("recall", 2 / 3), ("ndcg", (1 + 1 / math.log2(4)) / (1 + 1 / math.log2(3) + 1 / math.log2(4)))])
+def test_validation_metrics_by_hand(build_dataset, monkeypatch, metric, expected):
+    told = build_dataset([(0, 0, 900, NO_ITEM, [(1, 1), (4, 2), (7, 1)])], {0: "validation"})
+    flat = MODEL.model_copy(update={"item_bias": True, "initial_temperature": 10.0})  # a cosine is 0.1 of a score
+    model = PinRec(flat, told.log, told.items, action_shares(told))
+    with torch.no_grad():
+        model.item_bias[0] = torch.tensor([8.0, 7, 6, 5, 9, 4, 3, 2, 1, 0])  # ranks 4, 0, 1 before all others
+    monkeypatch.setattr(validation_module, "TOP", 3)
+    validation = Validation.before_the_window(told, ("home",), PretrainConfig(validation_metric=metric))
+    assert validation.name == f"{metric}@3"
+    assert validation.score(model) == pytest.approx(expected)
