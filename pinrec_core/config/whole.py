@@ -77,6 +77,18 @@ class Config(Section):
                              f"{self.generation.candidates}; raise it")
         return self
 
+    @model_validator(mode="after")
+    def _training_suits_the_model(self) -> Self:
+        """What training would refuse hours later."""
+        if self.finetune.popularity_half_life_days and not self.model.item_bias:
+            raise ValueError(f"finetune.popularity_half_life_days {self.finetune.popularity_half_life_days:g} starts "
+                             "the score bias anew, but model.item_bias is false; set it or leave the half life at 0")
+        for stage, train in (("pretrain", self.pretrain), ("finetune", self.finetune)):
+            if train.action_loss and not self.model.action_mask:
+                raise ValueError(f"{stage}.action_loss {train.action_loss:g} predicts masked actions, but "
+                                 "model.action_mask is 0; raise action_mask or set action_loss to 0")
+        return self
+
     @property
     def gate_metrics(self) -> list[str]:
         """Metrics a floor may name."""

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from pinrec_core.config import LogConfig, ModelConfig
@@ -33,14 +34,26 @@ def save_model(model: PinRec, directory: Path) -> None:
 def load_model(directory: Path, verify: bool = True) -> PinRec:
     """Read a complete model, in evaluation mode. Raises IntegrityError if files are altered or do not fit together."""
     read_manifest(directory, "model", verify=verify)
-    description = json.loads((directory / "model.json").read_text())
-    model = PinRec(ModelConfig.model_validate(description["model"]), LogConfig.model_validate(description["log"]),
-                   pq.read_table(directory / "items.parquet"), description["action_shares"])
+    model = _described(directory)
     try:
         model.load_state_dict(load_file(directory / "weights.safetensors"))
     except RuntimeError as error:
         raise IntegrityError(f"{directory}: weights do not fit model.json: {error}") from error
-    model.transition_weight = description["transition_weight"]
     if model.config.transitions:
         model.transitions = Transitions.load(directory / "transitions.npz")
     return model.eval()
+
+
+def _described(directory: Path) -> PinRec:
+    """The model of model.json and items.parquet, its weights still to come. Raises IntegrityError (see load_model)."""
+    description = json.loads((directory / "model.json").read_text())
+    try:
+        config, log = (kind.model_validate(description[part])
+                       for kind, part in ((ModelConfig, "model"), (LogConfig, "log")))
+        shares, weight = description["action_shares"], description["transition_weight"]
+    except (KeyError, ValidationError) as error:
+        raise IntegrityError(f"{directory}: model.json is that of another version of pinrec ({error}); train the model "
+                             "again with this one") from error
+    model = PinRec(config, log, pq.read_table(directory / "items.parquet"), shares)
+    model.transition_weight = weight
+    return model

@@ -1,6 +1,7 @@
 """The model's promises beside those of its switches: vectors, conditions, cold items, what it refuses."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -95,6 +96,19 @@ def test_weights_of_another_model_are_refused(tmp_path):
     (other_dir / "model.json").rename(tmp_path / "model.json")
     write_manifest(tmp_path, kind="model")
     with pytest.raises(IntegrityError, match="weights do not fit"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("edit", [lambda told: told.pop("transition_weight"),
+                                  lambda told: told["model"].update(depth=2)],
+                         ids=["a key that is missing", "a setting that is gone"])
+def test_a_model_of_another_version_is_refused_in_words(tmp_path, edit):
+    save_model(make(), tmp_path)
+    told = json.loads((tmp_path / "model.json").read_text())
+    edit(told)
+    (tmp_path / "model.json").write_text(json.dumps(told))
+    write_manifest(tmp_path, kind="model")
+    with pytest.raises(IntegrityError, match=r"(?s)another version of pinrec .* train the model again"):
         load_model(tmp_path)
 
 
