@@ -21,6 +21,7 @@ from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.requests import Requests
 from pinrec_core.evaluation.baselines import latest_items
 from pinrec_core.evaluation.cohort import Cohort
+from pinrec_core.evaluation.metrics import ndcg, target_ranks
 from pinrec_core.evaluation.subject import exact_retriever
 from pinrec_core.logs.importers.amazon import SURFACE
 from pinrec_core.model.transitions import DECAY, LATEST, count_transitions
@@ -51,11 +52,12 @@ def cooccurrence(data: LeaveOneOut, config: Config, seed: int, deadline: float) 
 
 
 def sasrec(settings: SasrecConfig) -> Train:
-    """SASRec with the given settings; the weights that rank the validation items best are kept."""
+    """SASRec with the given settings; the weights of best NDCG on the validation items are kept, as PinRec's are."""
 
     def train(data: LeaveOneOut, config: Config, seed: int, deadline: float) -> Lists:
         def validate(scorer) -> float:
-            return float((_scored(scorer, data.full, asked, TOP) == asked.item_T[:, None]).any(axis=1).mean())
+            rank_T = target_ranks(_scored(scorer, data.full, asked, TOP), np.arange(len(asked)), asked.item_T)
+            return float(ndcg(rank_T, np.arange(len(asked)), len(asked), TOP).mean())
 
         training, asked = data.training, sampled(data.validation, config)
         scorer = train_sasrec(training.item_E, training.offsets_U1, training.n_items, replace(settings, seed=seed),

@@ -23,12 +23,8 @@ class TrainConfig(Section):
     epochs: Positive = 10  # passes over the training users (pretrain) or views (finetune), at most
     batch_size: Positive = 128  # users (pretrain) or views (finetune) per step
     learning_rate: float = Field(default=1e-3, gt=0)  # peak, AdamW
-<<<<<<< HEAD
     bias_rate: float = Field(default=1.0, gt=0)  # of the item bias, as a multiple of learning_rate: fashion is fast
-    weight_decay: float = Field(default=0.01, ge=0)  # on matrices only
-=======
     weight_decay: float = Field(default=0.01, ge=0)  # on the matrices of linear layers only
->>>>>>> i4-review-later
     warmup_share: Share = 0.05  # of all steps, linear; cosine to zero after
     grad_clip: float = Field(default=1.0, gt=0)  # gradient norm
     random_negatives: int = Field(default=1024, ge=0)  # uniform items per step; as many as there are = all, full
