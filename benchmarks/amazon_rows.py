@@ -107,6 +107,7 @@ SOFTMAX = SasrecConfig(loss="softmax", patience=5, validate_every=2)
 ROWS: dict[str, Train] = {
     "popularity": popularity, "cooccurrence": cooccurrence,
     "sasrec_bce": sasrec(BCE), "sasrec_softmax": sasrec(SOFTMAX),
+    "sasrec_sampled": sasrec(replace(SOFTMAX, negatives=2048)),
     "pinrec": pinrec(), "pinrec_ids_only": pinrec(use_content=False), "pinrec_content_only": pinrec(use_ids=False)}
 DETERMINISTIC = ("popularity", "cooccurrence")
 
