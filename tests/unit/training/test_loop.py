@@ -122,16 +122,18 @@ def test_linear_layers_decay_and_nothing_else(dataset):
     config = ModelConfig(width=16, item_dim=16, id_buckets=64, id_dim=16, conditioning="backbone", offsets_s=(60.0,),
                          attention_bias="position_time", item_bias=True)
     model = PinRec(config, dataset.log, dataset.items, action_shares(dataset))
-    decayed, plain = optimizer_of(model, PretrainConfig(weight_decay=0.3)).param_groups
-    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.3, 0.0)
+    groups = optimizer_of(model, PretrainConfig(weight_decay=0.3, bias_rate=30.0)).param_groups
+    assert [(group["weight_decay"], group["of_rate"]) for group in groups] == [(0.3, 1.0), (0.0, 1.0), (0.0, 30.0)]
+    decayed, plain, bias = groups
+    assert [id(parameter) for parameter in bias["params"]] == [id(model.item_bias)]
     kept = {id(parameter) for parameter in plain["params"]}
     tables = {name for name, parameter in model.named_parameters() if id(parameter) in kept and parameter.ndim > 1}
     assert tables == {
-        "item_bias", "surface.weight", "action.weight", "position.weight", "item_encoder.attributes.weight",
+        "surface.weight", "action.weight", "position.weight", "item_encoder.attributes.weight",
         *(f"item_encoder.ids.{k}.weight" for k in range(2)), *(f"backbone.bias.tables.{k}.weight" for k in range(2)),
         *(f"condition.tables.{part}_N.weight" for part in ("action", "surface", "offset"))}
     assert all(parameter.ndim == 2 for parameter in decayed["params"])
-    assert len(decayed["params"]) + len(plain["params"]) == len(list(model.parameters()))
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
 
 
 def test_nothing_to_train_on_is_an_error(build_dataset, tmp_path):
