@@ -1,7 +1,7 @@
 """Leave-one-out on an Amazon category: PinRec beside what a practitioner would pick instead, all in one harness.
 
     python benchmarks/amazon.py --data FOLDER [--name Beauty] [--config pipelines/configs/amazon.toml] [--json FILE]
-                                [--seeds 3] [--rows popularity,cooccurrence,sasrec_bce,sasrec_softmax,pinrec]
+                                [--seeds 3] [--first-seed 0] [--rows popularity,cooccurrence,sasrec_softmax,pinrec]
                                 [--budget-minutes M] [--work DIR] [--tune ROW]
 
 The whole catalogue is ranked for every user; hit rate and NDCG at 5, 10, 20 and 50, once with the items of the history
@@ -51,20 +51,20 @@ def main() -> None:
             print(settings, {key: round(value, 4) for key, value in figures.items()}, flush=True)
         return
     deadline = time.monotonic() + 60 * options.budget_minutes
-    found = {}
+    found, seeds = {}, range(options.first_seed, options.first_seed + options.seeds)
     for row in options.rows.split(","):
-        found[row] = measure_row(row, data, config, 1 if row in DETERMINISTIC else options.seeds, deadline)
+        found[row] = measure_row(row, data, config, seeds[:1] if row in DETERMINISTIC else seeds, deadline)
         if options.json:
             options.json.write_text(json.dumps(_document(options, data, found), indent=1))
     print_table(options.name or options.data.name, found)
 
 
-def measure_row(row: str, data: LeaveOneOut, config: Config, seeds: int, deadline: float) -> dict:
+def measure_row(row: str, data: LeaveOneOut, config: Config, seeds: range, deadline: float) -> dict:
     """Figures of one row over its seeds: {"seeds": n, "seconds": [..], split -> metric -> {"mean", "sd", "values"}}."""
     runs, seconds = [], []
-    for seed in range(seeds):
+    for seed in seeds:
         if time.monotonic() > deadline:
-            logger.warning("%s: time budget used up after %d of %d seeds", row, seed, seeds)
+            logger.warning("%s: time budget used up after %d of %d seeds", row, len(runs), len(seeds))
             break
         start = time.monotonic()
         lists = ROWS[row](data, config, seed, deadline)
@@ -137,6 +137,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path("work/benchmark"), help="where the dataset is kept")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0, help="to go on with seeds where an earlier run ended")
     parser.add_argument("--rows", default=",".join(ROWS))
     parser.add_argument("--budget-minutes", type=float, default=240.0)
     parser.add_argument("--tune", default="", choices=["", *ROWS])
