@@ -23,13 +23,14 @@ class ItemEncoder(nn.Module):
         self.features, self.config = features, config
         width = 0
         if config.use_content:
-            self.attributes = nn.EmbeddingBag(config.attribute_buckets, config.attribute_dim, mode="mean")
+            self.attributes = nn.EmbeddingBag(config.attribute_buckets, config.attribute_dim, mode="mean", sparse=True)
             nn.init.normal_(self.attributes.weight, std=0.1)
             self.content_scale = CONTENT_STD * features.content_dim**0.5
             width += features.content_dim + config.attribute_dim
         if config.use_ids:
             piece = config.id_dim // config.id_hashes
-            self.ids = nn.ModuleList(nn.Embedding(config.id_buckets, piece) for _ in range(config.id_hashes))
+            self.ids = nn.ModuleList(nn.Embedding(config.id_buckets, piece, sparse=True)
+                                     for _ in range(config.id_hashes))
             for table in self.ids:
                 nn.init.normal_(table.weight, std=0.1)
             width += config.id_dim

@@ -18,8 +18,10 @@ from pinrec_core.data.batch import HistoryBatch
 from pinrec_core.errors import ConfigError
 from pinrec_core.model.backbone import Backbone
 from pinrec_core.model.conditions import ConditionEmbedding, Conditions
+from pinrec_core.model.dropout import dropout
 from pinrec_core.model.features import ItemFeatures
 from pinrec_core.model.item_encoder import ItemEncoder
+from pinrec_core.model.rows import gather
 from pinrec_core.model.states import States
 from pinrec_core.model.time_features import TimeFeatures
 from pinrec_core.model.transitions import Transitions
@@ -82,20 +84,25 @@ class PinRec(nn.Module):
 
     def logits(self, query_ND: Tensor, surface_N: Tensor, vectors_PD: Tensor, item_P: Tensor) -> Tensor:
         """Scores [N, P] of shared items: scale * <query, vector> + bias[surface, item]."""
+        query_NE, vectors_PE = self.factors(query_ND, surface_N, vectors_PD, item_P)
+        return query_NE @ vectors_PE.T
+
+    def factors(self, query_ND: Tensor, surface_N: Tensor, vectors_PD: Tensor, item_P: Tensor) -> tuple[Tensor, Tensor]:
+        """The two matrices [N, E] and [P, E] whose product these scores are."""
         query_ND = self.scale * query_ND
-        if self.item_bias is not None:
-            # All in one product: adding a gathered [N, P] and spreading its gradient would take far longer.
-            surface_NS = F.one_hot(surface_N, len(self.item_bias)).to(query_ND.dtype)
-            query_ND = torch.cat([query_ND, surface_NS], dim=1)
-            vectors_PD = torch.cat([vectors_PD, self._bias(item_P).T], dim=1)
-        return query_ND @ vectors_PD.T
+        if self.item_bias is None:
+            return query_ND, vectors_PD
+        # All in one product: adding a gathered [N, P] and spreading its gradient would take far longer.
+        surface_NS = F.one_hot(surface_N, len(self.item_bias)).to(query_ND.dtype)
+        return torch.cat([query_ND, surface_NS], dim=1), torch.cat([vectors_PD, self._bias(item_P).T], dim=1)
 
     def paired_logits(self, query_ND: Tensor, surface_N: Tensor, vectors_NKD: Tensor, item_NK: Tensor) -> Tensor:
         """Scores [N, K] of items that each query has for itself."""
         logits_NK = self.scale * torch.einsum("nd,nkd->nk", query_ND, vectors_NKD)
         if self.item_bias is None:
             return logits_NK
-        return logits_NK + self.item_bias[surface_N[:, None], item_NK] * self.item_encoder.features.known_I[item_NK]
+        bias_NK = gather(self.item_bias, surface_N[:, None], item_NK)
+        return logits_NK + bias_NK * self.item_encoder.features.known_I[item_NK]
 
     @torch.no_grad()
     def search_vectors(self, surface: str) -> Tensor:
@@ -131,7 +138,7 @@ class PinRec(nn.Module):
                               f"({self.position.num_embeddings - 1}); cut it to max_length {self.config.max_length}")
         p = self.config.dropout if self.config.embedding_dropout is None else self.config.embedding_dropout
         states = States.of(batch, masked_BT, room)
-        self.backbone(F.dropout(x + self.position.weight[: x.shape[1]], p, self.training), states)
+        self.backbone(dropout(x + self.position.weight[: x.shape[1]], p, self.training), states)
         return states
 
     def extend(self, states: States, vector_BD: Tensor, action_B: Tensor, surface_B: Tensor, time_B: Tensor) -> None:
@@ -144,7 +151,7 @@ class PinRec(nn.Module):
         """Unit queries [N, D] at hidden columns: q = L2norm(O(h, e_action, e_surface, e_offset)), as configured."""
         condition_NC = self.condition(conditions)
         hidden_NW = self.backbone.answer(states, row_N, column_N, condition_NC)
-        return F.normalize(self.head(torch.cat([hidden_NW, condition_NC], dim=-1)), dim=-1)
+        return F.normalize(self.head(torch.cat([hidden_NW, condition_NC], dim=-1)).float(), dim=-1)
 
     def action_loss(self, states: States, actions_BT: Tensor) -> Tensor:
         """Binary cross-entropy (scalar) of the positive actions of tokens whose action was masked; 0 if none was.
@@ -160,7 +167,8 @@ class PinRec(nn.Module):
 
     def _bias(self, item_P: Tensor) -> Tensor:
         """Score bias [surfaces, P]; 0, as of an average item, for items never trained on: nothing is known of them."""
-        return self.item_bias[:, item_P] * self.item_encoder.features.known_I[item_P]
+        every_S1 = torch.arange(len(self.item_bias))[:, None]
+        return gather(self.item_bias, every_S1, item_P) * self.item_encoder.features.known_I[item_P]
 
     def _tokens(self, batch: HistoryBatch, item_vectors_ID: Tensor | None) -> tuple[Tensor, Tensor]:
         """Token embeddings [B, T, W] and which tokens' actions are masked; each distinct item is encoded once.

@@ -18,6 +18,7 @@ from pinrec_core.data.windows import TrainingSet
 from pinrec_core.errors import DataError, TrainingError
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.training.objective import Objective
+from pinrec_core.training.optimizer import clip_gradients, optimizer_of
 from pinrec_core.training.validation import Validation
 
 logger = logging.getLogger("pinrec")
@@ -84,7 +85,7 @@ class Fit:
         loss = objective(batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)
+        norm = clip_gradients(self.model, self.config.grad_clip)
         if torch.isfinite(loss) and torch.isfinite(norm):
             optimizer.step()
         else:
@@ -153,21 +154,6 @@ class Progress:
         self.last, spent = now, now - self.start
         logger.info("%s step %d/%d loss %.4f lr %.2e %.0f targets/s ETA %.0f s", self.stage, step, self.steps, loss,
                     rate, self.targets / spent, spent / step * (self.steps - step))
-
-
-def optimizer_of(model: PinRec, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW that decays the matrices of linear layers only: neither embeddings, norms, biases nor the temperature.
-
-    `of_rate` of a group is its share of the learning rate.
-    """
-    matrices = {id(layer.weight) for layer in model.modules() if isinstance(layer, torch.nn.Linear)}
-    decayed = [parameter for parameter in model.parameters() if id(parameter) in matrices]
-    plain = [parameter for parameter in model.parameters() if id(parameter) not in matrices | {id(model.item_bias)}]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay, "of_rate": 1.0},
-              {"params": plain, "weight_decay": 0.0, "of_rate": 1.0}]
-    if model.item_bias is not None:
-        groups.append({"params": [model.item_bias], "weight_decay": 0.0, "of_rate": config.bias_rate})
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
 
 
 def learning_rate(step: int, config: TrainConfig, steps: int) -> float:

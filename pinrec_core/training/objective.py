@@ -20,6 +20,8 @@ from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
 from pinrec_core.training.losses import least_of_groups, sampled_softmax
 from pinrec_core.training.negatives import draw_negatives, draws_of
+from pinrec_core.training.pool import log_z
+from pinrec_core.training.precision import Products, round_up
 from pinrec_core.training.sketch import CountMinSketch
 
 
@@ -52,6 +54,7 @@ class Objective:
             raise ConfigError(f"action_loss {config.action_loss} predicts masked actions, but model.action_mask is 0; "
                               "raise action_mask or set action_loss to 0")
         self.model, self.config = model, config
+        self.products = Products.of(config, model.log_temperature.device)
         self.sketch = CountMinSketch(config.sketch_width, config.sketch_depth, config.seed)
         # Cold items are never a positive: as negatives they may teach that an item without an id is a bad one.
         drawn_I = model.retrievable_I if config.cold_negatives else model.retrievable_I & model.trained_I
@@ -65,14 +68,16 @@ class Objective:
         queries = distinct_queries(targets)
         negatives = draw_negatives(targets, queries.place_N, draws, self.retrievable, self.sketch, self.config)
         groups = (history.item_BT, targets.item_N, negatives.item_P, targets.ignored_NK)
-        vectors_UD, (item_BT, item_N, item_P, ignored_NK) = self._encode_once(groups)
-        states = self.model.encode(dataclasses.replace(history, item_BT=item_BT), vectors_UD)
-        query_QD = self.model.query(states, queries.row_Q, queries.column_Q, queries.asked)
+        with self.products.rounded():
+            vectors_UD, (item_BT, item_N, item_P, ignored_NK) = self._encode_once(groups)
+        with self.products.ragged():
+            states = self.model.encode(dataclasses.replace(history, item_BT=item_BT), vectors_UD)
+            query_QD = self.model.query(states, queries.row_Q, queries.column_Q, queries.asked)
         asked = query_QD[queries.place_N], targets.surface_N
         positive_N = self.model.paired_logits(*asked, vectors_UD[item_N][:, None], targets.item_N[:, None])[:, 0]
-        pool_QP = self.model.logits(query_QD, queries.asked.surface_N, vectors_UD[item_P], negatives.item_P)
+        factors = self.model.factors(query_QD, queries.asked.surface_N, vectors_UD[item_P], negatives.item_P)
         loss_N = sampled_softmax(
-            positive_N, pool_QP, queries.place_N, negatives,
+            positive_N, log_z(*factors, negatives, self.products.kind), queries.place_N, negatives,
             self._view_logits(asked, vectors_UD, ignored_NK, targets.ignored_NK),
             correct_positive=self.config.correct_positive)
         loss = least_of_groups(loss_N, targets.weight_N, targets.group_N)
@@ -85,7 +90,8 @@ class Objective:
         flat = torch.cat([group.clamp(min=0).flatten() for group in groups])
         distinct, place = flat.unique(return_inverse=True)
         places = place.split([group.numel() for group in groups])
-        return self.model.item_vectors(distinct), [p.view(g.shape) for p, g in zip(places, groups, strict=True)]
+        vectors_UD = self.model.item_vectors(round_up(distinct))
+        return vectors_UD, [p.view(g.shape) for p, g in zip(places, groups, strict=True)]
 
     def _view_logits(self, asked: tuple[Tensor, Tensor], vectors_UD: Tensor, place_NK: Tensor,
                      ignored_NK: Tensor) -> Tensor | None:

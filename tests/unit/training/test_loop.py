@@ -14,7 +14,8 @@ from pinrec_core.errors import DataError, TrainingError
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
 from pinrec_core.training import validation as validation_module
-from pinrec_core.training.loop import Fit, learning_rate, optimizer_of
+from pinrec_core.training.loop import Fit, learning_rate
+from pinrec_core.training.optimizer import optimizer_of
 from pinrec_core.training.pretrain import action_shares
 from pinrec_core.training.validation import Validation
 
