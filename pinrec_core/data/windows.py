@@ -49,7 +49,7 @@ class TrainingSet:
         return -(-len(self) // batch_size)
 
     def batches(self, batch_size: int, generator: np.random.Generator) -> Iterator[TrainingBatch]:
-        """One epoch in random order, rows of similar length together."""
+        """One epoch in random order, rows of similar length together. All that is drawn is drawn in this call."""
         order = generator.permutation(len(self))
         length_R = self.end_R - self.start_R
         span = batch_size * BUCKET_BATCHES
@@ -58,8 +58,7 @@ class TrainingSet:
             part = order[first:first + span]
             part = part[np.argsort(length_R[part], kind="stable")]
             chunks += [part[i:i + batch_size] for i in range(0, len(part), batch_size)]
-        for i in generator.permutation(len(chunks)):
-            yield self._batch(chunks[i])
+        return (self._batch(chunks[i]) for i in generator.permutation(len(chunks)))
 
     def _batch(self, rows: np.ndarray) -> TrainingBatch:
         first, last = np.searchsorted(self.row_G, rows), np.searchsorted(self.row_G, rows, side="right")

@@ -121,10 +121,11 @@ class PinRec(nn.Module):
         """Unit vectors [I, D] of the whole table, in evaluation mode, `block` items at a time."""
         training = self.training
         self.eval()
-        blocks = torch.arange(self.n_items).split(block)
-        vectors = torch.cat([self.item_vectors(index) for index in blocks])
+        vectors_ID = torch.empty(self.n_items, self.config.item_dim)
+        for index_N in torch.arange(self.n_items).split(block):
+            vectors_ID[index_N[0]:index_N[-1] + 1] = self.item_vectors(index_N)
         self.train(training)
-        return vectors
+        return vectors_ID
 
     def encode(self, batch: HistoryBatch, item_vectors_ID: Tensor | None = None, *, room: int = 0) -> States:
         """Read each history once; `room` columns are kept for tokens that `extend` will append.

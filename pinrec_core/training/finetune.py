@@ -16,6 +16,7 @@ from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest
 from pinrec_core.model.io import load_model
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.storage import staged_directory
+from pinrec_core.training.device import training_device
 from pinrec_core.training.loop import Fit
 from pinrec_core.training.popularity import start_bias
 from pinrec_core.training.pretrain import seal_model
@@ -45,7 +46,8 @@ def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune:
     with staged_directory(output) as aside:
         fit = Fit(f"finetune {surface}", model, views, _validation(data, surface, finetune), finetune,
                   aside / "metrics.jsonl")
-        fit.run()
+        with trained_on(training_device(), model):
+            fit.run()
         parents = {"dataset": data.manifest.fingerprint, "base": read_manifest(base, "model", verify=False).fingerprint}
         return seal_model(fit, aside, fingerprint_of(model.config, finetune), parents,
                           {"stage": "finetuned", "surface": surface})

@@ -19,6 +19,7 @@ from pinrec_core.errors import DataError, TrainingError
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.training.objective import Objective
 from pinrec_core.training.optimizer import clip_gradients, optimizer_of
+from pinrec_core.training.prefetch import prefetched
 from pinrec_core.training.validation import Validation
 
 logger = logging.getLogger("pinrec")
@@ -59,7 +60,8 @@ class Fit:
         for epoch in range(1, self.config.epochs + 1):
             self.model.train()
             losses = [self._step(objective, optimizer, batch, progress)
-                      for batch in self.data.batches(self.config.batch_size, generator)]
+                      for batch in prefetched(self.data.batches(self.config.batch_size, generator),
+                                              self.model.log_temperature.device)]
             self._record({"epoch": epoch, "step": self.step, "loss": float(np.nanmean(losses)),
                           "tau": 1 / self.model.scale.item(), "bad_steps": self.bad_steps})
             if self._validate(epoch) or time.monotonic() > self.deadline:

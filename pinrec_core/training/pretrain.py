@@ -21,6 +21,7 @@ from pinrec_core.model.io import save_model
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.model.transitions import Transitions, count_transitions
 from pinrec_core.storage import staged_directory
+from pinrec_core.training.device import trained_on, training_device
 from pinrec_core.training.loop import Fit
 from pinrec_core.training.validation import Validation
 
@@ -51,7 +52,8 @@ def fit_base(data: Dataset, validation: Validation, model: ModelConfig, pretrain
     logger.info("pretrain: %d windows, %d targets, %d parameters", len(windows), len(windows.row_G),
                 sum(p.numel() for p in net.parameters()))
     fit = Fit("pretrain", net, windows, validation, pretrain, metrics, deadline)
-    fit.run()
+    with trained_on(training_device(), net):
+        fit.run()
     return fit
 
 

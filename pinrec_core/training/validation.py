@@ -6,20 +6,17 @@ Suffixes: R requests, D item dimension, I items, K places of a list, W weights.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import product
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pinrec_core.config import TrainConfig, ValidationMetric
-from pinrec_core.data.batch import HistoryBatch, collate
+from pinrec_core.data.batch import collate
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.requests import Requests, requests_in
-from pinrec_core.model.conditions import Conditions
 from pinrec_core.model.pinrec import PinRec
-from pinrec_core.model.transitions import LATEST, NEIGHBOURS, bonus, latest_first
-from pinrec_core.schemas import NO_ITEM
+from pinrec_core.training.likeliest import Mixture, likeliest
 
 TOP = 50  # items of a list that are looked at
 REQUESTS_AT_ONCE = 512
@@ -68,11 +65,9 @@ class Validation:
         """Per request, the metric with each weight."""
         for first in range(0, len(requests), REQUESTS_AT_ONCE):
             part = requests.take(np.arange(first, min(first + REQUESTS_AT_ONCE, len(requests))))
-            history = collate(part.histories(self.dataset, model.config.max_length))
-            score_RI = outcome_mixture(model, vectors_ID, history, part.surface).log()
-            bonus_RI = _transition_bonus(model, history) if any(weights) else torch.zeros(())
-            top_WRK = [(score_RI + weight * bonus_RI).topk(min(TOP, len(vectors_ID)), dim=1).indices.numpy()
-                       for weight in weights]
+            history = collate(part.histories(self.dataset, model.config.max_length)).to(vectors_ID.device)
+            mixture = Mixture(model, vectors_ID, history, part.surface)
+            top_WRK = likeliest(mixture, history, weights, TOP).cpu().numpy()
             for row, items in enumerate(np.split(part.item_T, part.offsets_R1[1:-1])):
                 yield [METRICS[self.metric](np.isin(top_RK[row], items), len(items)) for top_RK in top_WRK]
 
@@ -88,28 +83,3 @@ def _ndcg(hit_K: np.ndarray, targets: int) -> float:
 
 
 METRICS = {ValidationMetric.RECALL: _recall, ValidationMetric.NDCG: _ndcg}
-
-
-def _transition_bonus(model: PinRec, history: HistoryBatch) -> Tensor:
-    """log(1 + c / FAINT) [R, I] of how much each item follows the latest of a history."""
-    latest_RL = latest_first(history.item_BT.numpy(), history.length_B.numpy())
-    item_RC, weight_RC = model.transitions.followers(latest_RL, min(model.n_items, LATEST * NEIGHBOURS))
-    bonus_RI = torch.zeros(len(history), model.n_items + 1)
-    bonus_RI.scatter_(1, torch.from_numpy(np.where(item_RC == NO_ITEM, model.n_items, item_RC)),
-                      torch.from_numpy(bonus(weight_RC)))
-    return bonus_RI[:, :-1]
-
-
-def outcome_mixture(model: PinRec, vectors_ID: Tensor, history: HistoryBatch, surface: str) -> Tensor:
-    """p(item | history, surface) [R, I]: the outcomes' softmaxes, mixed by how often each occurs, offsets equally."""
-    states, row_R = model.encode(history, vectors_ID), torch.arange(len(history))
-    code_R = torch.full_like(row_R, model.log.surface_names.index(surface))
-    mixture, items = torch.zeros(len(history), len(vectors_ID)), torch.arange(len(vectors_ID))
-    offsets = model.config.offset_buckets
-    for (action, share), offset in product(model.action_shares[surface].items(), range(offsets)):
-        if share > 0:
-            action_R = torch.full_like(row_R, model.log.action_names.index(action))
-            conditions = Conditions(action_R, code_R, torch.full_like(row_R, offset))
-            logits = model.logits(model.query(states, row_R, states.last_B, conditions), code_R, vectors_ID, items)
-            mixture += share / offsets * logits.masked_fill(~model.retrievable_I, float("-inf")).softmax(1)
-    return mixture
