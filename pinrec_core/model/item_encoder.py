@@ -49,8 +49,7 @@ class ItemEncoder(nn.Module):
         inputs = []
         if self.config.use_content:
             rows, offsets = self.features.attributes_of(index_N)
-            content_NC = F.normalize(self.features.content_IC[index_N], dim=1)
-            inputs += [content_NC * self.content_scale, self.attributes(rows, offsets)]
+            inputs += [self.features.content_IC[index_N] * self.content_scale, self.attributes(rows, offsets)]
         if self.config.use_ids:
             inputs.append(self._id_embedding(index_N))
         x = torch.cat(inputs, dim=1)
