@@ -23,7 +23,7 @@ class TrainConfig(Section):
     epochs: Positive = 10  # passes over the training users (pretrain) or views (finetune), at most
     batch_size: Positive = 128  # users (pretrain) or views (finetune) per step
     learning_rate: float = Field(default=1e-3, gt=0)  # peak, AdamW
-    bias_rate: float = Field(default=1.0, gt=0)  # of the item bias, as a multiple of learning_rate: fashion is fast
+    bias_rate: float = Field(default=1.0, gt=0)  # of score biases, as a multiple of learning_rate: fashion is fast
     weight_decay: float = Field(default=0.01, ge=0)  # on the matrices of linear layers only
     warmup_share: Share = 0.05  # of all steps, linear; cosine to zero after
     grad_clip: float = Field(default=1.0, gt=0)  # gradient norm
@@ -59,16 +59,20 @@ class PretrainConfig(TrainConfig):
     future_targets: Positive = 1  # next engagements each position predicts; without offsets_s an unordered window
 
 
-class FinetuneConfig(TrainConfig):
-    """Per-surface training on feed views (finetune).
+class ExpertWeights(Section):
+    """What counted experts (see [model]) are worth on a surface; what is left out is chosen on validation."""
 
-    With a half life of 0 the item bias goes on from the base model's.
-    """
+    transitions: float | None = None
+    repeats: float | None = None
+    exposure: float | None = None
+
+
+class FinetuneConfig(TrainConfig):
+    """Per-surface training on feed views (finetune)."""
 
     epochs: Positive = 4
     learning_rate: float = Field(default=3e-4, gt=0)
     other_surfaces: Share = 0.0  # weight of targets on the other modelled surfaces; 0 = they take no part
-    popularity_half_life_days: float = Field(default=0.0, ge=0)  # the item bias starts anew, from log recent popularity
-    popularity_prior: float = Field(default=1.0, gt=0)  # what every item has of it from the start; 1 = the mean item's
     impression_negatives: bool = True  # items of the view shown and not acted on are negatives of its targets
+    experts: dict[str, ExpertWeights] = {}  # surface -> weights of counted experts that are fixed
     keep_actionless_views: Share = 0.1  # share of views without a positive action that is kept; they hold no target

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from pinrec_core.config import LogConfig, ModelConfig
 from pinrec_core.errors import IntegrityError
 from pinrec_core.manifest import read_manifest
+from pinrec_core.model.experts import Experts
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.model.transitions import Transitions
 
@@ -22,7 +23,7 @@ from pinrec_core.model.transitions import Transitions
 def save_model(model: PinRec, directory: Path) -> None:
     """Write model files into `directory`; the caller seals it with a manifest of kind "model"."""
     description = {"model": model.config.model_dump(mode="json"), "log": model.log.model_dump(mode="json"),
-                   "action_shares": model.action_shares, "transition_weight": model.transition_weight}
+                   "action_shares": model.action_shares, "experts": model.experts._asdict()}
     (directory / "model.json").write_text(json.dumps(description, indent=1))
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()},
               directory / "weights.safetensors")
@@ -50,10 +51,10 @@ def _described(directory: Path) -> PinRec:
     try:
         config, log = (kind.model_validate(description[part])
                        for kind, part in ((ModelConfig, "model"), (LogConfig, "log")))
-        shares, weight = description["action_shares"], description["transition_weight"]
-    except (KeyError, ValidationError) as error:
+        shares, experts = description["action_shares"], Experts(**description["experts"])
+    except (KeyError, TypeError, ValidationError) as error:
         raise IntegrityError(f"{directory}: model.json is that of another version of pinrec ({error}); train the model "
                              "again with this one") from error
     model = PinRec(config, log, pq.read_table(directory / "items.parquet"), shares)
-    model.transition_weight = weight
+    model.experts = experts
     return model

@@ -8,16 +8,14 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from pinrec_core.config import FinetuneConfig
+from pinrec_core.config import ExpertWeights, FinetuneConfig
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.views import feed_views
 from pinrec_core.errors import ConfigError, IntegrityError
 from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest
 from pinrec_core.model.io import load_model
-from pinrec_core.model.pinrec import PinRec
 from pinrec_core.storage import staged_directory
 from pinrec_core.training.loop import Fit
-from pinrec_core.training.popularity import start_bias
 from pinrec_core.training.pretrain import seal_model
 from pinrec_core.training.validation import Validation
 
@@ -27,9 +25,8 @@ logger = logging.getLogger("pinrec")
 def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune: FinetuneConfig) -> Manifest:
     """Fine-tune `base` on a surface and write the model to `output` (kind "model", stage "finetuned").
 
-    The weights it starts from, the base model's but for a bias started anew, take part in the choice of the best.
-    Raises ConfigError for an unknown surface or a popularity start without bias, IntegrityError if base and dataset do
-    not belong together.
+    The base model's weights take part in the choice of the best. Raises ConfigError for an unknown surface or a fixed
+    weight of an expert that the model does not have, IntegrityError if base and dataset do not belong together.
     """
     data = Dataset.open(dataset)
     if surface not in data.log.surfaces:
@@ -39,12 +36,11 @@ def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune:
         raise IntegrityError(f"{base} was trained on dataset {trained_on[:12]}, {dataset} is "
                              f"{data.manifest.fingerprint[:12]}; pretrain again or pass the dataset it was trained on")
     model = load_model(base)
-    _start_bias(model, data, surface, finetune)
     views = feed_views(data, surface, model.config.max_length, finetune, model.config.offsets_s)
     logger.info("finetune %s: %d rows, %d targets", surface, len(views), len(views.row_G))
     with staged_directory(output) as aside:
         fit = Fit(f"finetune {surface}", model, views, _validation(data, surface, finetune), finetune,
-                  aside / "metrics.jsonl")
+                  aside / "metrics.jsonl", finetune.experts.get(surface, ExpertWeights()))
         fit.run()
         parents = {"dataset": data.manifest.fingerprint, "base": read_manifest(base, "model", verify=False).fingerprint}
         return seal_model(fit, aside, fingerprint_of(model.config, finetune), parents,
@@ -58,13 +54,3 @@ def _validation(data: Dataset, surface: str, finetune: FinetuneConfig) -> Valida
         return own
     logger.info("finetune %s: %d validation requests, all modelled surfaces choose instead", surface, len(own))
     return Validation.before_the_window(data, data.log.surfaces, finetune)
-
-
-def _start_bias(model: PinRec, data: Dataset, surface: str, finetune: FinetuneConfig) -> None:
-    if not finetune.popularity_half_life_days:
-        return
-    if model.item_bias is None:
-        raise ConfigError(f"popularity_half_life_days is {finetune.popularity_half_life_days:g} and the base model has "
-                          "no item bias; set model.item_bias or leave the half life at 0")
-    for name in data.log.surfaces if finetune.other_surfaces else (surface,):
-        start_bias(model, data, name, finetune.popularity_half_life_days, finetune.popularity_prior)

@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pinrec_core.config import TrainConfig
+from pinrec_core.config import ExpertWeights, TrainConfig
 from pinrec_core.data.windows import TrainingSet
 from pinrec_core.errors import DataError, TrainingError
 from pinrec_core.model.pinrec import PinRec
+from pinrec_core.training.experts import weigh
 from pinrec_core.training.objective import Objective
 from pinrec_core.training.validation import Validation
 
 logger = logging.getLogger("pinrec")
-TRANSITION_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # tried on validation
 PROGRESS_S = 10.0  # seconds between progress lines
 
 
@@ -35,6 +35,7 @@ class Fit:
     validation: Validation
     config: TrainConfig
     metrics_path: Path
+    experts: ExpertWeights = ExpertWeights()  # those that are fixed
     deadline: float = math.inf  # time.monotonic() after which no further epoch is begun
     step: int = 0
     bad_steps: int = 0
@@ -66,7 +67,7 @@ class Fit:
         if self.best_weights:
             self.model.load_state_dict(self.best_weights)
         self.model.eval()
-        self._weigh_transitions()
+        self._weigh_experts()
 
     @property
     def steps(self) -> int:
@@ -116,20 +117,16 @@ class Fit:
             self.best_weights = copy.deepcopy(self.model.state_dict())
         return epoch - self.best_epoch >= self.config.patience
 
-    def _weigh_transitions(self) -> None:
-        """Give counted transitions, if the model has any, the weight that validation finds best.
+    def _weigh_experts(self) -> None:
+        """Give counted experts the weights that are configured, or that validation finds best.
 
-        The weight is the last thing that is chosen: every epoch was judged on what the network alone can do. With too
-        few validation requests it stays as it was: none, or that of the base model.
+        They are the last thing that is chosen: every epoch was judged on what the network alone can do. With too few
+        validation requests what is not configured stays as it was: nothing, or the base model's.
         """
-        if self.model.transitions is None or len(self.validation) < self.config.min_validation_requests:
-            return
-        scores = self.validation.scores(self.model, TRANSITION_WEIGHTS)
-        best = int(np.argmax(scores))
-        self.model.transition_weight, self.best_score = TRANSITION_WEIGHTS[best], scores[best]
-        self._record({"transition_weights": TRANSITION_WEIGHTS, "transition_scores": scores})
-        logger.info("%s transitions get weight %.2f, validation %s %.4f (%.4f without)", self.stage,
-                    TRANSITION_WEIGHTS[best], self.validation.name, scores[best], scores[0])
+        chooses = len(self.validation) >= self.config.min_validation_requests
+        for entry in weigh(self.model, self.validation if chooses else None, self.experts):
+            self._record(entry)
+            self.best_score = entry["score"]
 
     def _record(self, entry: dict) -> None:
         with open(self.metrics_path, "a") as file:
@@ -161,12 +158,13 @@ def optimizer_of(model: PinRec, config: TrainConfig) -> torch.optim.Optimizer:
     `of_rate` of a group is its share of the learning rate.
     """
     matrices = {id(layer.weight) for layer in model.modules() if isinstance(layer, torch.nn.Linear)}
+    biases = {id(table) for table in model.bias.tables}
     decayed = [parameter for parameter in model.parameters() if id(parameter) in matrices]
-    plain = [parameter for parameter in model.parameters() if id(parameter) not in matrices | {id(model.item_bias)}]
+    plain = [parameter for parameter in model.parameters() if id(parameter) not in matrices | biases]
     groups = [{"params": decayed, "weight_decay": config.weight_decay, "of_rate": 1.0},
               {"params": plain, "weight_decay": 0.0, "of_rate": 1.0}]
-    if model.item_bias is not None:
-        groups.append({"params": [model.item_bias], "weight_decay": 0.0, "of_rate": config.bias_rate})
+    if biases:
+        groups.append({"params": model.bias.tables, "weight_decay": 0.0, "of_rate": config.bias_rate})
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
 
 

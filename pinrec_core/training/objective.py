@@ -68,9 +68,9 @@ class Objective:
         vectors_UD, (item_BT, item_N, item_P, ignored_NK) = self._encode_once(groups)
         states = self.model.encode(dataclasses.replace(history, item_BT=item_BT), vectors_UD)
         query_QD = self.model.query(states, queries.row_Q, queries.column_Q, queries.asked)
-        asked = query_QD[queries.place_N], targets.surface_N
+        asked = query_QD[queries.place_N], Conditions(targets.action_N, targets.surface_N, targets.offset_N)
         positive_N = self.model.paired_logits(*asked, vectors_UD[item_N][:, None], targets.item_N[:, None])[:, 0]
-        pool_QP = self.model.logits(query_QD, queries.asked.surface_N, vectors_UD[item_P], negatives.item_P)
+        pool_QP = self.model.logits(query_QD, queries.asked, vectors_UD[item_P], negatives.item_P)
         loss_N = sampled_softmax(
             positive_N, pool_QP, queries.place_N, negatives,
             self._view_logits(asked, vectors_UD, ignored_NK, targets.ignored_NK),
@@ -87,7 +87,7 @@ class Objective:
         places = place.split([group.numel() for group in groups])
         return self.model.item_vectors(distinct), [p.view(g.shape) for p, g in zip(places, groups, strict=True)]
 
-    def _view_logits(self, asked: tuple[Tensor, Tensor], vectors_UD: Tensor, place_NK: Tensor,
+    def _view_logits(self, asked: tuple[Tensor, Conditions], vectors_UD: Tensor, place_NK: Tensor,
                      ignored_NK: Tensor) -> Tensor | None:
         """Logits [N, K] of the shown and ignored items, -inf at padding; None without any."""
         if not ignored_NK.shape[1]:

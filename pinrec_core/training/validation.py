@@ -6,7 +6,6 @@ Suffixes: R requests, D item dimension, I items, K places of a list, W weights.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import product
 
 import numpy as np
 import torch
@@ -16,9 +15,10 @@ from pinrec_core.config import TrainConfig, ValidationMetric
 from pinrec_core.data.batch import HistoryBatch, collate
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.requests import Requests, requests_in
-from pinrec_core.model.conditions import Conditions
+from pinrec_core.model.conditions import Conditions, elapsed_offset
+from pinrec_core.model.experts import Experts, Spoken
 from pinrec_core.model.pinrec import PinRec
-from pinrec_core.model.transitions import LATEST, NEIGHBOURS, bonus, latest_first
+from pinrec_core.model.transitions import LATEST, NEIGHBOURS
 from pinrec_core.schemas import NO_ITEM
 
 TOP = 50  # items of a list that are looked at
@@ -52,27 +52,26 @@ class Validation:
 
     def score(self, model: PinRec) -> float:
         """The metric over the 50 likeliest items, mean over requests (higher is better)."""
-        return self.scores(model, (0.0,))[0]
+        return self.scores(model, [Experts()])[0]
 
     @torch.no_grad()
-    def scores(self, model: PinRec, transition_weights: Sequence[float]) -> list[float]:
-        """The same with counted transitions joining the score, for each of their weights."""
+    def scores(self, model: PinRec, experts: Sequence[Experts]) -> list[float]:
+        """The same with counted experts joining the score, for each of the given weights of them."""
         model.eval()
         vectors_ID = model.all_item_vectors()
         found = [found for requests in self.requests
-                 for found in self._found(model, vectors_ID, requests, transition_weights)]
+                 for found in self._found(model, vectors_ID, requests, experts)]
         return np.mean(found, axis=0).tolist()
 
     def _found(self, model: PinRec, vectors_ID: Tensor, requests: Requests,
-               weights: Sequence[float]) -> Iterator[list[float]]:
-        """Per request, the metric with each weight."""
+               experts: Sequence[Experts]) -> Iterator[list[float]]:
+        """Per request, the metric with each of the experts' weights."""
         for first in range(0, len(requests), REQUESTS_AT_ONCE):
             part = requests.take(np.arange(first, min(first + REQUESTS_AT_ONCE, len(requests))))
             history = collate(part.histories(self.dataset, model.config.max_length))
-            score_RI = outcome_mixture(model, vectors_ID, history, part.surface).log()
-            bonus_RI = _transition_bonus(model, history) if any(weights) else torch.zeros(())
-            top_WRK = [(score_RI + weight * bonus_RI).topk(min(TOP, len(vectors_ID)), dim=1).indices.numpy()
-                       for weight in weights]
+            score_RI = outcome_mixture(model, vectors_ID, history, part.surface, torch.from_numpy(part.time_R)).log()
+            top_WRK = [(score_RI + told_RI).topk(min(TOP, len(vectors_ID)), dim=1).indices.numpy()
+                       for told_RI in _told(model, history, part.surface, experts)]
             for row, items in enumerate(np.split(part.item_T, part.offsets_R1[1:-1])):
                 yield [METRICS[self.metric](np.isin(top_RK[row], items), len(items)) for top_RK in top_WRK]
 
@@ -90,26 +89,31 @@ def _ndcg(hit_K: np.ndarray, targets: int) -> float:
 METRICS = {ValidationMetric.RECALL: _recall, ValidationMetric.NDCG: _ndcg}
 
 
-def _transition_bonus(model: PinRec, history: HistoryBatch) -> Tensor:
-    """log(1 + c / FAINT) [R, I] of how much each item follows the latest of a history."""
-    latest_RL = latest_first(history.item_BT.numpy(), history.length_B.numpy())
-    item_RC, weight_RC = model.transitions.followers(latest_RL, min(model.n_items, LATEST * NEIGHBOURS))
-    bonus_RI = torch.zeros(len(history), model.n_items + 1)
-    bonus_RI.scatter_(1, torch.from_numpy(np.where(item_RC == NO_ITEM, model.n_items, item_RC)),
-                      torch.from_numpy(bonus(weight_RC)))
-    return bonus_RI[:, :-1]
+def _told(model: PinRec, history: HistoryBatch, surface: str, experts: Sequence[Experts]) -> Iterator[Tensor]:
+    """What counted experts add to the log-probability of every item, [R, I], for each of their weights."""
+    most = min(model.n_items, LATEST * NEIGHBOURS) if any(weights.transitions for weights in experts) else 0
+    spoken = Spoken.of(history, model.transitions, model.retrievable_I.numpy(), most)
+    place_RC = torch.from_numpy(np.where(spoken.item_BC == NO_ITEM, model.n_items, spoken.item_BC))
+    for weights in experts:
+        told_RI = torch.zeros(len(history), model.n_items + 1)
+        told_RI.scatter_(1, place_RC, torch.from_numpy(spoken.log_odds(weights)))
+        if weights.exposure:
+            told_RI[:, :-1] += weights.exposure * model.bias.log_exposure_SI[model.log.surface_names.index(surface)]
+        yield told_RI[:, :-1]
 
 
-def outcome_mixture(model: PinRec, vectors_ID: Tensor, history: HistoryBatch, surface: str) -> Tensor:
-    """p(item | history, surface) [R, I]: the outcomes' softmaxes, mixed by how often each occurs, offsets equally."""
+def outcome_mixture(model: PinRec, vectors_ID: Tensor, history: HistoryBatch, surface: str, time_R: Tensor) -> Tensor:
+    """p(item | history, surface, time of the request) [R, I]: the outcomes' softmaxes, mixed by how often each occurs.
+
+    What is asked for is "now": in a model with time offsets the one that the request is from its history's end.
+    """
     states, row_R = model.encode(history, vectors_ID), torch.arange(len(history))
     code_R = torch.full_like(row_R, model.log.surface_names.index(surface))
+    offset_R = elapsed_offset(states.last.time_BL, time_R, 0.0, model.config.offsets_s)
     mixture, items = torch.zeros(len(history), len(vectors_ID)), torch.arange(len(vectors_ID))
-    offsets = model.config.offset_buckets
-    for (action, share), offset in product(model.action_shares[surface].items(), range(offsets)):
+    for action, share in model.action_shares[surface].items():
         if share > 0:
-            action_R = torch.full_like(row_R, model.log.action_names.index(action))
-            conditions = Conditions(action_R, code_R, torch.full_like(row_R, offset))
-            logits = model.logits(model.query(states, row_R, states.last_B, conditions), code_R, vectors_ID, items)
-            mixture += share / offsets * logits.masked_fill(~model.retrievable_I, float("-inf")).softmax(1)
+            conditions = Conditions(torch.full_like(row_R, model.log.action_names.index(action)), code_R, offset_R)
+            logits = model.logits(model.query(states, row_R, states.last_B, conditions), conditions, vectors_ID, items)
+            mixture += share * logits.masked_fill(~model.retrievable_I, float("-inf")).softmax(1)
     return mixture

@@ -33,7 +33,7 @@ def test_defaults_fill_every_section(tmp_path):
     ("[model]\nwidht = 3", "did you mean 'width'"),
     ("[model]\nwidth = 30\nheads = 4", "heads 4 does not divide width 30"),
     ("[model]\nwidth = -1", "got -1"),
-    ("[finetune]\npopularity_half_life_days = 2", "model.item_bias is false"),
+    ("[finetune.experts.home]\nexposure = 1", "has no such expert"),
     ("[model]\naction_mask = 0.0\n[pretrain]\naction_loss = 0.5", "pretrain.action_loss 0.5"),
     ("[generation.budgets.home]\nclick = 0.5", "sum to 0.5"),
     ("[generation.budgets.home]\nbuy = 1.0", "not a positive action"),

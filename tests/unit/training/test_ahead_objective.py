@@ -12,9 +12,9 @@ from pinrec_core.data.views import feed_views
 from pinrec_core.data.windows import engagement_windows
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
+from pinrec_core.training.counts import action_shares
 from pinrec_core.training.loop import Fit
 from pinrec_core.training.objective import Objective, distinct_queries
-from pinrec_core.training.pretrain import action_shares
 from pinrec_core.training.validation import Validation
 
 OFFSETS_S = (0.05, 0.15)

@@ -14,8 +14,8 @@ from pinrec_core.errors import DataError, TrainingError
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
 from pinrec_core.training import validation as validation_module
+from pinrec_core.training.counts import action_shares
 from pinrec_core.training.loop import Fit, learning_rate, optimizer_of
-from pinrec_core.training.pretrain import action_shares
 from pinrec_core.training.validation import Validation
 
 MODEL = ModelConfig(width=16, layers=1, heads=2, item_dim=16, max_length=8, id_buckets=64, id_dim=16, dropout=0.0,
@@ -120,12 +120,12 @@ def test_the_rate_rises_in_a_line_and_falls_as_a_cosine():
 
 def test_linear_layers_decay_and_nothing_else(dataset):
     config = ModelConfig(width=16, item_dim=16, id_buckets=64, id_dim=16, conditioning="backbone", offsets_s=(60.0,),
-                         attention_bias="position_time", item_bias=True)
+                         attention_bias="position_time", item_bias=True, action_bias=True)
     model = PinRec(config, dataset.log, dataset.items, action_shares(dataset))
     groups = optimizer_of(model, PretrainConfig(weight_decay=0.3, bias_rate=30.0)).param_groups
     assert [(group["weight_decay"], group["of_rate"]) for group in groups] == [(0.3, 1.0), (0.0, 1.0), (0.0, 30.0)]
     decayed, plain, bias = groups
-    assert [id(parameter) for parameter in bias["params"]] == [id(model.item_bias)]
+    assert [id(parameter) for parameter in bias["params"]] == [id(model.bias.surface_SI), id(model.bias.action_AI)]
     kept = {id(parameter) for parameter in plain["params"]}
     tables = {name for name, parameter in model.named_parameters() if id(parameter) in kept and parameter.ndim > 1}
     assert tables == {
@@ -163,7 +163,7 @@ def test_validation_metrics_by_hand(build_dataset, monkeypatch, metric, expected
     flat = MODEL.model_copy(update={"item_bias": True, "initial_temperature": 10.0})  # a cosine is 0.1 of a score
     model = PinRec(flat, told.log, told.items, action_shares(told))
     with torch.no_grad():
-        model.item_bias[0] = torch.tensor([8.0, 7, 6, 5, 9, 4, 3, 2, 1, 0])  # ranks 4, 0, 1 before all others
+        model.bias.surface_SI[0] = torch.tensor([8.0, 7, 6, 5, 9, 4, 3, 2, 1, 0])  # ranks 4, 0, 1 before all others
     monkeypatch.setattr(validation_module, "TOP", 3)
     validation = Validation.before_the_window(told, ("home",), PretrainConfig(validation_metric=metric))
     assert validation.name == f"{metric}@3"
