@@ -14,37 +14,53 @@ from pinrec_core.data.views import feed_views
 from pinrec_core.errors import ConfigError, IntegrityError
 from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest
 from pinrec_core.model.io import load_model
-from pinrec_core.storage import staged_directory
+from pinrec_core.model.pinrec import PinRec
 from pinrec_core.training.loop import Fit
-from pinrec_core.training.pretrain import seal_model
+from pinrec_core.training.output import METRICS, ModelOutput
+from pinrec_core.training.stop import StopSignals
 from pinrec_core.training.validation import Validation
 
 logger = logging.getLogger("pinrec")
 
 
-def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune: FinetuneConfig) -> Manifest:
+def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune: FinetuneConfig,
+             checkpoints: Path | None = None) -> Manifest:
     """Fine-tune `base` on a surface and write the model to `output` (kind "model", stage "finetuned").
 
-    The base model's weights take part in the choice of the best. Raises ConfigError for an unknown surface or a fixed
-    weight of an expert that the model does not have, IntegrityError if base and dataset do not belong together.
+    The base model's weights take part in the choice of the best. `checkpoints` and calling it again are as for
+    pretrain, and so are the errors; ConfigError too for an unknown surface or a fixed weight of an expert that the
+    model does not have, IntegrityError too if base and dataset do not belong together.
     """
-    data = Dataset.open(dataset)
+    stage = f"finetune {surface}"
+    with StopSignals(stage) as stop:
+        with stop.at_once():
+            data = Dataset.open(dataset)
+            model, base_fingerprint = _base_of(base, data, surface)
+            wanted = ModelOutput(Path(output), stage, fingerprint_of(model.config, finetune),
+                                 {"dataset": data.manifest.fingerprint, "base": base_fingerprint},
+                                 {"stage": "finetuned", "surface": surface})
+            place = wanted.checkpoints(checkpoints, finetune)
+            if found := wanted.found():
+                place.clear()
+                return found
+            views = feed_views(data, surface, model.config.max_length, finetune, model.config.offsets_s)
+            logger.info("%s: %d rows, %d targets", stage, len(views), len(views.row_G))
+            fit = Fit(stage, model, views, _validation(data, surface, finetune), finetune, place.folder / METRICS,
+                      checkpoints=place, stop=stop, experts=finetune.experts.get(surface, ExpertWeights()))
+        fit.run()
+        return wanted.seal(fit)
+
+
+def _base_of(base: Path, data: Dataset, surface: str) -> tuple[PinRec, str]:
+    """The base model and its fingerprint."""
     if surface not in data.log.surfaces:
         raise ConfigError(f"surface {surface!r} is not modelled; log.surfaces are {list(data.log.surfaces)}")
-    trained_on = read_manifest(base, "model", verify=False).parents["dataset"]
-    if trained_on != data.manifest.fingerprint:
-        raise IntegrityError(f"{base} was trained on dataset {trained_on[:12]}, {dataset} is "
-                             f"{data.manifest.fingerprint[:12]}; pretrain again or pass the dataset it was trained on")
-    model = load_model(base)
-    views = feed_views(data, surface, model.config.max_length, finetune, model.config.offsets_s)
-    logger.info("finetune %s: %d rows, %d targets", surface, len(views), len(views.row_G))
-    with staged_directory(output) as aside:
-        fit = Fit(f"finetune {surface}", model, views, _validation(data, surface, finetune), finetune,
-                  aside / "metrics.jsonl", finetune.experts.get(surface, ExpertWeights()))
-        fit.run()
-        parents = {"dataset": data.manifest.fingerprint, "base": read_manifest(base, "model", verify=False).fingerprint}
-        return seal_model(fit, aside, fingerprint_of(model.config, finetune), parents,
-                          {"stage": "finetuned", "surface": surface})
+    manifest = read_manifest(base, "model", verify=False)
+    if manifest.parents["dataset"] != data.manifest.fingerprint:
+        raise IntegrityError(
+            f"{base} was trained on dataset {manifest.parents['dataset'][:12]}, the dataset here is "
+            f"{data.manifest.fingerprint[:12]}; pretrain again or pass the dataset it was trained on")
+    return load_model(base), manifest.fingerprint
 
 
 def _validation(data: Dataset, surface: str, finetune: FinetuneConfig) -> Validation:

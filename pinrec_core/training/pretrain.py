@@ -15,33 +15,56 @@ from pinrec_core.config import ModelConfig, PretrainConfig
 from pinrec_core.data.ahead import Ahead
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.windows import engagement_windows
-from pinrec_core.manifest import Manifest, fingerprint_of, write_manifest
-from pinrec_core.model.io import save_model
+from pinrec_core.manifest import Manifest, fingerprint_of
 from pinrec_core.model.pinrec import PinRec
-from pinrec_core.storage import staged_directory
 from pinrec_core.training.counts import action_shares, log_exposure, transitions_of
 from pinrec_core.training.loop import Fit
+from pinrec_core.training.output import METRICS, ModelOutput
+from pinrec_core.training.stop import StopSignals
 from pinrec_core.training.validation import Validation
 
 logger = logging.getLogger("pinrec")
 
 
-def pretrain(dataset: Path, output: Path, *, model: ModelConfig, pretrain: PretrainConfig) -> Manifest:
+def pretrain(dataset: Path, output: Path, *, model: ModelConfig, pretrain: PretrainConfig,
+             checkpoints: Path | None = None) -> Manifest:
     """Train the base model and write it to `output` (kind "model", stage "base").
 
-    Raises DataError without training targets, TrainingError when the loss stays non-finite.
+    The run keeps its place below `checkpoints` (default: `<output>.checkpoints`) while it runs; called again after it
+    was killed or preempted, it goes on from there, and called again after it was done, it returns what is there.
+    Raises DataError without training targets, TrainingError when the loss stays non-finite, Preempted when it was asked
+    to stop, IntegrityError if `output` holds something else.
     """
-    data = Dataset.open(dataset)
-    validation = Validation.before_the_window(data, data.log.surfaces, pretrain)
-    with staged_directory(output) as aside:
-        fit = fit_base(data, validation, model, pretrain, aside / "metrics.jsonl")
-        return seal_model(fit, aside, fingerprint_of(model, pretrain), {"dataset": data.manifest.fingerprint},
-                          {"stage": "base"})
+    with StopSignals("pretrain") as stop:
+        with stop.at_once():
+            data = Dataset.open(dataset)
+            wanted = ModelOutput(Path(output), "pretrain", fingerprint_of(model, pretrain),
+                                 {"dataset": data.manifest.fingerprint}, {"stage": "base"})
+            place = wanted.checkpoints(checkpoints, pretrain)
+            if found := wanted.found():
+                place.clear()
+                return found
+            validation = Validation.before_the_window(data, data.log.surfaces, pretrain)
+            fit = new_base(data, validation, model, pretrain, place.folder / METRICS)
+            fit.checkpoints, fit.stop = place, stop
+        fit.run()
+        return wanted.seal(fit)
 
 
 def fit_base(data: Dataset, validation: Validation, model: ModelConfig, pretrain: PretrainConfig,
              metrics: Path, deadline: float = math.inf) -> Fit:
-    """A new model trained on the dataset's engagement windows, and the run that trained it (see Fit for `deadline`)."""
+    """A new model trained on the dataset's engagement windows, and the run that trained it (see Fit for `deadline`).
+
+    It keeps no checkpoints.
+    """
+    fit = new_base(data, validation, model, pretrain, metrics)
+    fit.deadline = deadline
+    fit.run()
+    return fit
+
+
+def new_base(data: Dataset, validation: Validation, model: ModelConfig, pretrain: PretrainConfig, metrics: Path) -> Fit:
+    """A new model and the run that is to train it on the dataset's engagement windows."""
     torch.manual_seed(pretrain.seed)
     net = PinRec(model, data.log, data.items, action_shares(data))
     if model.transitions:
@@ -51,18 +74,4 @@ def fit_base(data: Dataset, validation: Validation, model: ModelConfig, pretrain
     windows = engagement_windows(data, model.max_length, pretrain.recency_half_life_days, Ahead.of(model, pretrain))
     logger.info("pretrain: %d windows, %d targets, %d parameters", len(windows), len(windows.row_G),
                 sum(p.numel() for p in net.parameters()))
-    fit = Fit("pretrain", net, windows, validation, pretrain, metrics, deadline=deadline)
-    fit.run()
-    return fit
-
-
-def seal_model(fit: Fit, directory: Path, config_fingerprint: str, parents: dict[str, str],
-               facts: dict[str, str]) -> Manifest:
-    """Save the model and its manifest, with what training found out."""
-    save_model(fit.model, directory)
-    score = fit.best_score if fit.best_weights else None
-    return write_manifest(directory, kind="model", config_fingerprint=config_fingerprint, parents=parents,
-                          counts={"steps": fit.step, "bad_steps": fit.bad_steps, "best_epoch": fit.best_epoch,
-                                  "items": fit.model.n_items, "targets": len(fit.data.row_G)},
-                          facts={**facts, f"validation_{fit.validation.name}": score,
-                                 "validation_requests": len(fit.validation)})
+    return Fit("pretrain", net, windows, validation, pretrain, metrics)

@@ -111,7 +111,7 @@ def test_transitions_get_the_weight_that_validation_finds_best(world, tmp_path, 
     assert tried["scores"][0] == alone
     assert tried["scores"][-1] == 1.0 - alone
     assert run.model.experts.transitions == (0.0 if alone else TRIED["transitions"][int(np.argmax(tried["scores"]))])
-    assert run.best_score == tried["score"] == max(tried["scores"]) == 1.0
+    assert run.best.score == tried["score"] == max(tried["scores"]) == 1.0
 
 
 def test_without_validation_requests_transitions_stay_without_weight(world, tmp_path):
