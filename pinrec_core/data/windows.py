@@ -48,8 +48,12 @@ class TrainingSet:
         """Batches in one epoch."""
         return -(-len(self) // batch_size)
 
-    def batches(self, batch_size: int, generator: np.random.Generator) -> Iterator[TrainingBatch]:
-        """One epoch in random order, rows of similar length together."""
+    def batches(self, batch_size: int, generator: np.random.Generator,
+                rows: slice = slice(None)) -> Iterator[TrainingBatch]:
+        """One epoch in random order, rows of similar length together; of each batch the given rows only.
+
+        `rows` shares a batch out to several processes, whose generators are in one state; a part may be empty.
+        """
         order = generator.permutation(len(self))
         length_R = self.end_R - self.start_R
         span = batch_size * BUCKET_BATCHES
@@ -59,7 +63,7 @@ class TrainingSet:
             part = part[np.argsort(length_R[part], kind="stable")]
             chunks += [part[i:i + batch_size] for i in range(0, len(part), batch_size)]
         for i in generator.permutation(len(chunks)):
-            yield self._batch(chunks[i])
+            yield self._batch(chunks[i][rows])
 
     def _batch(self, rows: np.ndarray) -> TrainingBatch:
         first, last = np.searchsorted(self.row_G, rows), np.searchsorted(self.row_G, rows, side="right")

@@ -15,10 +15,10 @@ from pinrec_core.errors import ConfigError, IntegrityError
 from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest
 from pinrec_core.model.io import load_model
 from pinrec_core.model.pinrec import PinRec
-from pinrec_core.storage import staged_directory
 from pinrec_core.training.loop import Fit
 from pinrec_core.training.popularity import start_bias
-from pinrec_core.training.pretrain import seal_model
+from pinrec_core.training.pretrain import output_of, seal_model
+from pinrec_core.training.ranks import Ranks
 from pinrec_core.training.validation import Validation
 
 logger = logging.getLogger("pinrec")
@@ -28,36 +28,41 @@ def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune:
     """Fine-tune `base` on a surface and write the model to `output` (kind "model", stage "finetuned").
 
     The weights it starts from, the base model's but for a bias started anew, take part in the choice of the best.
-    Raises ConfigError for an unknown surface or a popularity start without bias, IntegrityError if base and dataset do
-    not belong together.
+    Under torchrun all processes call it alike (see pretrain). Raises ConfigError for an unknown surface or a popularity
+    start without bias, IntegrityError if base and dataset do not belong together.
     """
+    ranks = Ranks.join()
     data = Dataset.open(dataset)
     if surface not in data.log.surfaces:
         raise ConfigError(f"surface {surface!r} is not modelled; log.surfaces are {list(data.log.surfaces)}")
-    trained_on = read_manifest(base, "model", verify=False).parents["dataset"]
+    base_manifest = read_manifest(base, "model", verify=False)
+    trained_on = base_manifest.parents["dataset"]
     if trained_on != data.manifest.fingerprint:
         raise IntegrityError(f"{base} was trained on dataset {trained_on[:12]}, {dataset} is "
                              f"{data.manifest.fingerprint[:12]}; pretrain again or pass the dataset it was trained on")
+    ranks.check_same(f"what finetune {surface} is given",
+                     fingerprint_of(finetune, surface, data.manifest.fingerprint, base_manifest.fingerprint))
     model = load_model(base)
     _start_bias(model, data, surface, finetune)
     views = feed_views(data, surface, model.config.max_length, finetune, model.config.offsets_s)
     logger.info("finetune %s: %d rows, %d targets", surface, len(views), len(views.row_G))
-    with staged_directory(output) as aside:
-        fit = Fit(f"finetune {surface}", model, views, _validation(data, surface, finetune), finetune,
-                  aside / "metrics.jsonl")
+    with output_of(ranks, output) as aside:
+        fit = Fit(f"finetune {surface}", model, views, _validation(data, surface, finetune, ranks), finetune,
+                  aside / "metrics.jsonl", ranks=ranks)
         fit.run()
-        parents = {"dataset": data.manifest.fingerprint, "base": read_manifest(base, "model", verify=False).fingerprint}
-        return seal_model(fit, aside, fingerprint_of(model.config, finetune), parents,
-                          {"stage": "finetuned", "surface": surface})
+        parents = {"dataset": data.manifest.fingerprint, "base": base_manifest.fingerprint}
+        manifest = seal_model(fit, aside, fingerprint_of(model.config, finetune), parents,
+                              {"stage": "finetuned", "surface": surface})
+    return ranks.broadcast(manifest)
 
 
-def _validation(data: Dataset, surface: str, finetune: FinetuneConfig) -> Validation:
+def _validation(data: Dataset, surface: str, finetune: FinetuneConfig, ranks: Ranks) -> Validation:
     """The surface's own requests; those of all modelled surfaces where the own are too few to choose by."""
-    own = Validation.before_the_window(data, (surface,), finetune)
+    own = Validation.before_the_window(data, (surface,), finetune, ranks)
     if len(own) >= finetune.min_validation_requests:
         return own
     logger.info("finetune %s: %d validation requests, all modelled surfaces choose instead", surface, len(own))
-    return Validation.before_the_window(data, data.log.surfaces, finetune)
+    return Validation.before_the_window(data, data.log.surfaces, finetune, ranks)
 
 
 def _start_bias(model: PinRec, data: Dataset, surface: str, finetune: FinetuneConfig) -> None:

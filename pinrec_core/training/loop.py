@@ -17,7 +17,9 @@ from pinrec_core.config import TrainConfig
 from pinrec_core.data.windows import TrainingSet
 from pinrec_core.errors import DataError, TrainingError
 from pinrec_core.model.pinrec import PinRec
+from pinrec_core.training.gradients import clip_gradients, sum_gradients
 from pinrec_core.training.objective import Objective
+from pinrec_core.training.ranks import ALONE, Ranks
 from pinrec_core.training.validation import Validation
 
 logger = logging.getLogger("pinrec")
@@ -36,6 +38,7 @@ class Fit:
     config: TrainConfig
     metrics_path: Path
     deadline: float = math.inf  # time.monotonic() after which no further epoch is begun
+    ranks: Ranks = ALONE  # the processes that train together
     step: int = 0
     bad_steps: int = 0
     best_score: float = -math.inf
@@ -49,19 +52,19 @@ class Fit:
         """
         if not len(self.data.row_G):
             raise DataError(f"{self.stage}: no training targets; check the window, the surface and the user split")
-        torch.manual_seed(self.config.seed)
+        torch.manual_seed(self.config.seed + self.ranks.rank)  # dropout of its own for each rank's rows
         generator = np.random.default_rng(self.config.seed)
-        objective = Objective(self.model, self.config)
+        objective = Objective(self.model, self.config, self.ranks)
         optimizer = optimizer_of(self.model, self.config)
         progress = Progress(self.stage, self.config.epochs * self.steps)
         self._validate(0)
         for epoch in range(1, self.config.epochs + 1):
             self.model.train()
             losses = [self._step(objective, optimizer, batch, progress)
-                      for batch in self.data.batches(self.config.batch_size, generator)]
+                      for batch in self.data.batches(self.config.batch_size, generator, self.ranks.rows)]
             self._record({"epoch": epoch, "step": self.step, "loss": float(np.nanmean(losses)),
                           "tau": 1 / self.model.scale.item(), "bad_steps": self.bad_steps})
-            if self._validate(epoch) or time.monotonic() > self.deadline:
+            if self._validate(epoch) or self.ranks.any(time.monotonic() > self.deadline):
                 break
         if self.best_weights:
             self.model.load_state_dict(self.best_weights)
@@ -79,17 +82,20 @@ class Fit:
         for group in optimizer.param_groups:
             group["lr"] = rate * group["of_rate"]
         self.step += 1
-        if not len(batch.targets.item_N):
+        targets = self.ranks.total(len(batch.targets.item_N))
+        if not targets:
             return math.nan
         loss = objective(batch)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)
+        parameters = list(self.model.parameters())
+        loss = sum_gradients(parameters, loss, self.ranks)
+        norm = clip_gradients(parameters, self.config.grad_clip, self.ranks)
         if torch.isfinite(loss) and torch.isfinite(norm):
             optimizer.step()
         else:
             self._count_bad_step(loss.item(), norm.item())
-        progress.tick(self.step, len(batch.targets.item_N), loss.item(), rate)
+        progress.tick(self.step, targets, loss.item(), rate)
         return loss.item()
 
     def _count_bad_step(self, loss: float, norm: float) -> None:
@@ -132,6 +138,8 @@ class Fit:
                     TRANSITION_WEIGHTS[best], self.validation.name, scores[best], scores[0])
 
     def _record(self, entry: dict) -> None:
+        if not self.ranks.is_writer:
+            return
         with open(self.metrics_path, "a") as file:
             file.write(json.dumps({"stage": self.stage, **entry}) + "\n")
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from pathlib import Path
@@ -22,6 +23,7 @@ from pinrec_core.model.pinrec import PinRec
 from pinrec_core.model.transitions import Transitions, count_transitions
 from pinrec_core.storage import staged_directory
 from pinrec_core.training.loop import Fit
+from pinrec_core.training.ranks import ALONE, Ranks
 from pinrec_core.training.validation import Validation
 
 logger = logging.getLogger("pinrec")
@@ -30,18 +32,28 @@ logger = logging.getLogger("pinrec")
 def pretrain(dataset: Path, output: Path, *, model: ModelConfig, pretrain: PretrainConfig) -> Manifest:
     """Train the base model and write it to `output` (kind "model", stage "base").
 
-    Raises DataError without training targets, TrainingError when the loss stays non-finite.
+    Under torchrun all processes call it alike: they train together, one writes, and all return the same manifest.
+    Raises DataError without training targets, TrainingError when the loss stays non-finite or another process is lost,
+    IntegrityError if the processes were given different things.
     """
+    ranks = Ranks.join()
     data = Dataset.open(dataset)
-    validation = Validation.before_the_window(data, data.log.surfaces, pretrain)
-    with staged_directory(output) as aside:
-        fit = fit_base(data, validation, model, pretrain, aside / "metrics.jsonl")
-        return seal_model(fit, aside, fingerprint_of(model, pretrain), {"dataset": data.manifest.fingerprint},
-                          {"stage": "base"})
+    ranks.check_same("what pretrain is given", fingerprint_of(model, pretrain, data.manifest.fingerprint))
+    validation = Validation.before_the_window(data, data.log.surfaces, pretrain, ranks)
+    with output_of(ranks, output) as aside:
+        fit = fit_base(data, validation, model, pretrain, aside / "metrics.jsonl", ranks=ranks)
+        manifest = seal_model(fit, aside, fingerprint_of(model, pretrain), {"dataset": data.manifest.fingerprint},
+                              {"stage": "base"})
+    return ranks.broadcast(manifest)
+
+
+def output_of(ranks: Ranks, output: Path) -> contextlib.AbstractContextManager[Path]:
+    """The folder aside that becomes `output`, for the one rank that writes; the others write nowhere."""
+    return staged_directory(output) if ranks.is_writer else contextlib.nullcontext(output)
 
 
 def fit_base(data: Dataset, validation: Validation, model: ModelConfig, pretrain: PretrainConfig,
-             metrics: Path, deadline: float = math.inf) -> Fit:
+             metrics: Path, deadline: float = math.inf, *, ranks: Ranks = ALONE) -> Fit:
     """A new model trained on the dataset's engagement windows, and the run that trained it (see Fit for `deadline`)."""
     torch.manual_seed(pretrain.seed)
     net = PinRec(model, data.log, data.items, action_shares(data))
@@ -50,7 +62,7 @@ def fit_base(data: Dataset, validation: Validation, model: ModelConfig, pretrain
     windows = engagement_windows(data, model.max_length, pretrain.recency_half_life_days, Ahead.of(model, pretrain))
     logger.info("pretrain: %d windows, %d targets, %d parameters", len(windows), len(windows.row_G),
                 sum(p.numel() for p in net.parameters()))
-    fit = Fit("pretrain", net, windows, validation, pretrain, metrics, deadline)
+    fit = Fit("pretrain", net, windows, validation, pretrain, metrics, deadline, ranks)
     fit.run()
     return fit
 
@@ -64,8 +76,10 @@ def transitions_of(data: Dataset, half_life_days: float) -> Transitions:
 
 
 def seal_model(fit: Fit, directory: Path, config_fingerprint: str, parents: dict[str, str],
-               facts: dict[str, str]) -> Manifest:
-    """Save the model and its manifest, with what training found out."""
+               facts: dict[str, str]) -> Manifest | None:
+    """Save the model and its manifest, with what training found out; None on a rank that does not write."""
+    if not fit.ranks.is_writer:
+        return None
     save_model(fit.model, directory)
     score = fit.best_score if fit.best_weights else None
     return write_manifest(directory, kind="model", config_fingerprint=config_fingerprint, parents=parents,
