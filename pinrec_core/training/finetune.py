@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 
 from pinrec_core.config import FinetuneConfig
@@ -19,6 +20,7 @@ from pinrec_core.training.loop import Fit
 from pinrec_core.training.popularity import start_bias
 from pinrec_core.training.pretrain import output_of, seal_model
 from pinrec_core.training.ranks import Ranks
+from pinrec_core.training.row_shards import id_tables
 from pinrec_core.training.validation import Validation
 
 logger = logging.getLogger("pinrec")
@@ -42,7 +44,7 @@ def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune:
                              f"{data.manifest.fingerprint[:12]}; pretrain again or pass the dataset it was trained on")
     ranks.check_same(f"what finetune {surface} is given",
                      fingerprint_of(finetune, surface, data.manifest.fingerprint, base_manifest.fingerprint))
-    model = load_model(base)
+    model = load_model(base, id_tables=partial(id_tables, ranks))
     _start_bias(model, data, surface, finetune)
     views = feed_views(data, surface, model.config.max_length, finetune, model.config.offsets_s)
     logger.info("finetune %s: %d rows, %d targets", surface, len(views), len(views.row_G))

@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ from pinrec_core.model.transitions import Transitions, count_transitions
 from pinrec_core.storage import staged_directory
 from pinrec_core.training.loop import Fit
 from pinrec_core.training.ranks import ALONE, Ranks
+from pinrec_core.training.row_shards import gathered_weights, id_tables
 from pinrec_core.training.validation import Validation
 
 logger = logging.getLogger("pinrec")
@@ -56,7 +59,7 @@ def fit_base(data: Dataset, validation: Validation, model: ModelConfig, pretrain
              metrics: Path, deadline: float = math.inf, *, ranks: Ranks = ALONE) -> Fit:
     """A new model trained on the dataset's engagement windows, and the run that trained it (see Fit for `deadline`)."""
     torch.manual_seed(pretrain.seed)
-    net = PinRec(model, data.log, data.items, action_shares(data))
+    net = PinRec(model, data.log, data.items, action_shares(data), partial(id_tables, ranks))
     if model.transitions:
         net.transitions = transitions_of(data, model.transition_half_life_days)
     windows = engagement_windows(data, model.max_length, pretrain.recency_half_life_days, Ahead.of(model, pretrain))
@@ -78,9 +81,11 @@ def transitions_of(data: Dataset, half_life_days: float) -> Transitions:
 def seal_model(fit: Fit, directory: Path, config_fingerprint: str, parents: dict[str, str],
                facts: dict[str, str]) -> Manifest | None:
     """Save the model and its manifest, with what training found out; None on a rank that does not write."""
-    if not fit.ranks.is_writer:
-        return None
-    save_model(fit.model, directory)
+    with TemporaryDirectory(prefix=".rows-", dir=directory if fit.ranks.is_writer else None) as rows:
+        weights = gathered_weights(fit.model, Path(rows), fit.ranks)
+        if weights is None:
+            return None
+        save_model(fit.model, directory, weights)
     score = fit.best_score if fit.best_weights else None
     return write_manifest(directory, kind="model", config_fingerprint=config_fingerprint, parents=parents,
                           counts={"steps": fit.step, "bad_steps": fit.bad_steps, "best_epoch": fit.best_epoch,
