@@ -172,7 +172,7 @@ class Ranks:
         try:
             yield
         except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0][:200]
+            reason = str(error).strip().splitlines()[0].split(". ")[0]
             raise TrainingError(
                 f"rank {self.rank} of {self.size}: another process of this training ended or did not answer within "
                 f"{self.timeout_s:g} s ({TIMEOUT}): {reason}; see the logs of the other ranks, then start the training "
