@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pinrec_core.cli.options import ConfigFile, DatasetDir, Output, Registry, Surface
+from pinrec_core.cli.options import CheckpointsDir, ConfigFile, DatasetDir, Output, Registry, Surface
 from pinrec_core.config import Config
 
 BaseDir = Annotated[Path, typer.Option("--base", help="What pretrain wrote.")]
@@ -22,19 +22,21 @@ def add_commands(app: typer.Typer) -> None:
     app.command("evaluate")(evaluate)
 
 
-def pretrain(config: ConfigFile, dataset: DatasetDir, output: Output) -> None:
-    """Train the base model on the engagements of all surfaces."""
+def pretrain(config: ConfigFile, dataset: DatasetDir, output: Output, checkpoints: CheckpointsDir = None) -> None:
+    """Train the base model on the engagements of all surfaces; stopped or killed, the same command goes on."""
     from pinrec_core.training.pretrain import pretrain as run
 
     settings = Config.load(config)
-    _show(run(dataset, output, model=settings.model, pretrain=settings.pretrain).facts)
+    _show(run(dataset, output, model=settings.model, pretrain=settings.pretrain, checkpoints=checkpoints).facts)
 
 
-def finetune(config: ConfigFile, dataset: DatasetDir, base: BaseDir, surface: Surface, output: Output) -> None:
-    """Fit the base model to the feed views of one surface."""
+def finetune(config: ConfigFile, dataset: DatasetDir, base: BaseDir, surface: Surface, output: Output,
+             checkpoints: CheckpointsDir = None) -> None:
+    """Fit the base model to the feed views of one surface; stopped or killed, the same command goes on."""
     from pinrec_core.training.finetune import finetune as run
 
-    _show(run(dataset, base, output, surface=surface, finetune=Config.load(config).finetune).facts)
+    settings = Config.load(config).finetune
+    _show(run(dataset, base, output, surface=surface, finetune=settings, checkpoints=checkpoints).facts)
 
 
 def evaluate(config: ConfigFile, dataset: DatasetDir, model: ModelDir, surface: Surface, registry: Registry,

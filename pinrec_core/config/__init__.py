@@ -9,11 +9,11 @@ from pinrec_core.config.evaluation import EvaluationConfig, GateConfig, Policy
 from pinrec_core.config.log import MAX_ACTIONS, LogConfig
 from pinrec_core.config.model import AttentionBias, Conditioning, ModelConfig
 from pinrec_core.config.retrieval import GenerationConfig, IndexConfig, IndexKind
-from pinrec_core.config.section import Positive, Section, Share
+from pinrec_core.config.section import Incidental, Positive, Section, Share
 from pinrec_core.config.training import FinetuneConfig, PretrainConfig, TrainConfig, ValidationMetric
 from pinrec_core.config.whole import Config
 
 __all__ = ["MAX_ACTIONS", "AggregateConfig", "AttentionBias", "Conditioning", "Config", "EvaluationConfig",
-           "FinetuneConfig", "GateConfig", "GenerationConfig", "IndexConfig", "IndexKind", "LogConfig", "ModelConfig",
-           "Policy", "Positive", "PretrainConfig", "Section", "Share", "TrainConfig", "ValidateConfig",
+           "FinetuneConfig", "GateConfig", "GenerationConfig", "Incidental", "IndexConfig", "IndexKind", "LogConfig",
+           "ModelConfig", "Policy", "Positive", "PretrainConfig", "Section", "Share", "TrainConfig", "ValidateConfig",
            "ValidationMetric"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from pinrec_core.config.section import Positive, Section, Share
+from pinrec_core.config.section import Incidental, Positive, Section, Share
 
 
 class ValidationMetric(StrEnum):
@@ -45,6 +45,12 @@ class TrainConfig(Section):
     min_validation_requests: Positive = 1
     max_bad_steps: int = Field(default=10, ge=0)  # steps with a non-finite loss or gradient before the run ends
     seed: int = 0
+    checkpoint_every_s: Annotated[float, Incidental] = Field(default=600.0, ge=0)  # seconds between two checkpoints, so
+    # at most this much work is lost to a kill; 0 = one after every step
+    keep_checkpoints: Annotated[Positive, Incidental] = 2  # newest ones that stay, should the last turn out damaged
+    rank_timeout_s: Annotated[float, Incidental] = Field(default=600.0, gt=0)  # seconds that a process of a training
+    # waits for the others before it gives up; must exceed the time in which a checkpoint or the model is written
+    tensorboard: Annotated[bool, Incidental] = False  # event files beside progress.jsonl; needs pinrec[tensorboard]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

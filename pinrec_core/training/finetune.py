@@ -17,45 +17,57 @@ from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest
 from pinrec_core.model.io import load_model
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.training.loop import Fit
+from pinrec_core.training.output import METRICS, ModelOutput
 from pinrec_core.training.popularity import start_bias
-from pinrec_core.training.pretrain import output_of, seal_model
 from pinrec_core.training.ranks import Ranks
 from pinrec_core.training.row_shards import id_tables
+from pinrec_core.training.stop import StopSignals
 from pinrec_core.training.validation import Validation
 
 logger = logging.getLogger("pinrec")
 
 
-def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune: FinetuneConfig) -> Manifest:
+def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune: FinetuneConfig,
+             checkpoints: Path | None = None) -> Manifest:
     """Fine-tune `base` on a surface and write the model to `output` (kind "model", stage "finetuned").
 
     The weights it starts from, the base model's but for a bias started anew, take part in the choice of the best.
-    Under torchrun all processes call it alike (see pretrain). Raises ConfigError for an unknown surface or a popularity
-    start without bias, IntegrityError if base and dataset do not belong together.
+    `checkpoints` and calling it again are as for pretrain, and so are the errors; ConfigError too for an unknown
+    surface or a popularity start without bias, IntegrityError too if base and dataset do not belong together.
+    Under torchrun all processes call it alike (see pretrain).
     """
-    ranks = Ranks.join()
-    data = Dataset.open(dataset)
+    stage, ranks = f"finetune {surface}", Ranks.join(finetune.rank_timeout_s)
+    with StopSignals(stage, ranks) as stop:
+        with stop.at_once():
+            data = Dataset.open(dataset)
+            model, base_fingerprint = _base_of(base, data, surface, ranks)
+            wanted = ModelOutput(Path(output), stage, fingerprint_of(model.config, finetune),
+                                 {"dataset": data.manifest.fingerprint, "base": base_fingerprint},
+                                 {"stage": "finetuned", "surface": surface})
+            place = wanted.checkpoints(checkpoints, finetune, ranks)
+            ranks.check_same(f"what {stage} is given", place.fingerprint)
+            if found := ranks.broadcast(wanted.found()):
+                place.clear()
+                return found
+            _start_bias(model, data, surface, finetune)
+            views = feed_views(data, surface, model.config.max_length, finetune, model.config.offsets_s)
+            logger.info("%s: %d rows, %d targets", stage, len(views), len(views.row_G))
+            fit = Fit(stage, model, views, _validation(data, surface, finetune, ranks), finetune,
+                      place.folder / METRICS, checkpoints=place, stop=stop, ranks=ranks)
+        fit.run()
+        return wanted.seal(fit)
+
+
+def _base_of(base: Path, data: Dataset, surface: str, ranks: Ranks) -> tuple[PinRec, str]:
+    """The base model and its fingerprint."""
     if surface not in data.log.surfaces:
         raise ConfigError(f"surface {surface!r} is not modelled; log.surfaces are {list(data.log.surfaces)}")
-    base_manifest = read_manifest(base, "model", verify=False)
-    trained_on = base_manifest.parents["dataset"]
-    if trained_on != data.manifest.fingerprint:
-        raise IntegrityError(f"{base} was trained on dataset {trained_on[:12]}, {dataset} is "
-                             f"{data.manifest.fingerprint[:12]}; pretrain again or pass the dataset it was trained on")
-    ranks.check_same(f"what finetune {surface} is given",
-                     fingerprint_of(finetune, surface, data.manifest.fingerprint, base_manifest.fingerprint))
-    model = load_model(base, id_tables=partial(id_tables, ranks))
-    _start_bias(model, data, surface, finetune)
-    views = feed_views(data, surface, model.config.max_length, finetune, model.config.offsets_s)
-    logger.info("finetune %s: %d rows, %d targets", surface, len(views), len(views.row_G))
-    with output_of(ranks, output) as aside:
-        fit = Fit(f"finetune {surface}", model, views, _validation(data, surface, finetune, ranks), finetune,
-                  aside / "metrics.jsonl", ranks=ranks)
-        fit.run()
-        parents = {"dataset": data.manifest.fingerprint, "base": base_manifest.fingerprint}
-        manifest = seal_model(fit, aside, fingerprint_of(model.config, finetune), parents,
-                              {"stage": "finetuned", "surface": surface})
-    return ranks.broadcast(manifest)
+    manifest = read_manifest(base, "model", verify=False)
+    if manifest.parents["dataset"] != data.manifest.fingerprint:
+        raise IntegrityError(
+            f"{base} was trained on dataset {manifest.parents['dataset'][:12]}, the dataset here is "
+            f"{data.manifest.fingerprint[:12]}; pretrain again or pass the dataset it was trained on")
+    return load_model(base, id_tables=partial(id_tables, ranks)), manifest.fingerprint
 
 
 def _validation(data: Dataset, surface: str, finetune: FinetuneConfig, ranks: Ranks) -> Validation:

@@ -26,8 +26,6 @@ from pinrec_core.errors import ConfigError, IntegrityError, TrainingError
 
 logger = logging.getLogger("pinrec")
 TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what describes a group to its members
-TIMEOUT = "PINREC_RANK_TIMEOUT_S"  # environment: seconds that a rank waits for the others before it gives up
-TIMEOUT_S = 600
 T = TypeVar("T")
 
 
@@ -40,18 +38,19 @@ class Ranks:
 
     rank: int = 0  # this process, from 0
     size: int = 1  # processes
-    timeout_s: float = TIMEOUT_S
+    timeout_s: float = 600.0  # how long it waits for the others
 
     @classmethod
-    def join(cls, environment: Mapping[str, str] = os.environ) -> Ranks:
+    def join(cls, timeout_s: float = 600.0, environment: Mapping[str, str] = os.environ) -> Ranks:
         """The group that torchrun's variables describe, or one process without them. Waits until all have come.
 
+        What a process has joined it stays in until it ends; `timeout_s` is that of the first time then.
         gloo carries tensors of the CPU, nccl those of CUDA devices; each rank takes the device of its LOCAL_RANK.
         Raises ConfigError for variables that are missing or no numbers, TrainingError when ranks stay away.
         """
         if environment.get("WORLD_SIZE", "1") == "1":
             return cls()
-        ranks = cls(*_described(environment))
+        ranks = cls(*_described(environment), timeout_s)
         if not dist.is_initialized():
             cuda = torch.cuda.is_available()
             if cuda:
@@ -131,6 +130,14 @@ class Ranks:
                 dist.broadcast_object_list(box, src=0)
         return box[0]
 
+    def gather_values(self, value: T) -> list[T]:
+        """The values of all ranks, in their order, on every rank; any that can be pickled."""
+        values = [value] * self.size
+        if self.size > 1:
+            with self._answered():
+                dist.all_gather_object(values, value)
+        return values
+
     def barrier(self) -> None:
         """Wait for all ranks."""
         if self.size > 1:
@@ -139,10 +146,7 @@ class Ranks:
 
     def check_same(self, what: str, fingerprint: str) -> None:
         """Raises IntegrityError unless all ranks name the same: their batches would not fit together."""
-        told_W = [fingerprint] * self.size
-        if self.size > 1:
-            with self._answered():
-                dist.all_gather_object(told_W, fingerprint)
+        told_W = self.gather_values(fingerprint)
         for rank, told in enumerate(told_W):
             if told != told_W[0]:
                 raise IntegrityError(f"{what} is {told[:12]} on rank {rank} and {told_W[0][:12]} on rank 0; give all "
@@ -175,8 +179,8 @@ class Ranks:
             reason = str(error).strip().splitlines()[0].split(". ")[0]
             raise TrainingError(
                 f"rank {self.rank} of {self.size}: another process of this training ended or did not answer within "
-                f"{self.timeout_s:g} s ({TIMEOUT}): {reason}; see the logs of the other ranks, then start the training "
-                "again") from error
+                f"{self.timeout_s:g} s (rank_timeout_s): {reason}; see the logs of the other ranks, then start them "
+                "all again") from error
 
 
 ALONE = Ranks()
@@ -209,19 +213,18 @@ class _Exchanged(torch.autograd.Function):
         return ctx.ranks._send(gradient, *ctx.back), None, None, None
 
 
-def _described(environment: Mapping[str, str]) -> tuple[int, int, float]:
+def _described(environment: Mapping[str, str]) -> tuple[int, int]:
     missing = [name for name in TORCHRUN if not environment.get(name)]
     if missing:
         raise ConfigError(f"WORLD_SIZE is {environment['WORLD_SIZE']}, but {', '.join(missing)} is not set; start the "
                           "ranks with torchrun, or unset WORLD_SIZE for one process")
     try:
         rank, size = int(environment["RANK"]), int(environment["WORLD_SIZE"])
-        timeout_s = float(environment.get(TIMEOUT, TIMEOUT_S))
     except ValueError as error:
-        raise ConfigError(f"RANK, WORLD_SIZE and {TIMEOUT} must be numbers: {error}") from error
-    if not 0 <= rank < size or timeout_s <= 0:
-        raise ConfigError(f"RANK {rank} must lie below WORLD_SIZE {size}, and {TIMEOUT} {timeout_s:g} above 0 s")
-    return rank, size, timeout_s
+        raise ConfigError(f"RANK and WORLD_SIZE must be numbers: {error}") from error
+    if not 0 <= rank < size:
+        raise ConfigError(f"RANK {rank} must lie below WORLD_SIZE {size}")
+    return rank, size
 
 
 def _leave() -> None:

@@ -11,7 +11,7 @@ from contextlib import closing
 import torch
 
 from pinrec_core.errors import PinrecError
-from pinrec_core.training.ranks import TIMEOUT, Ranks
+from pinrec_core.training.ranks import Ranks
 
 TIMEOUT_S = 60
 
@@ -23,10 +23,10 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def environment(rank: int, port: int, timeout_s: float = TIMEOUT_S) -> dict[str, str]:
+def environment(rank: int, port: int) -> dict[str, str]:
     """What torchrun tells a rank of two."""
     return {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port), TIMEOUT: str(timeout_s), "OMP_NUM_THREADS": "1"}
+            "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
 
 
 class Pair:
@@ -37,7 +37,8 @@ class Pair:
         self.pipes, self.processes = [], []
         for rank in range(2):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, environment(rank, port, timeout_s)), daemon=True)
+            process = context.Process(target=_serve, args=(theirs, environment(rank, port), timeout_s),
+                                      daemon=True)
             process.start()
             theirs.close()
             self.pipes.append(ours)
@@ -61,10 +62,10 @@ class Pair:
             process.join()
 
 
-def _serve(pipe, variables: dict[str, str]) -> None:
+def _serve(pipe, variables: dict[str, str], timeout_s: float) -> None:
     os.environ.update(variables)
     torch.set_num_threads(1)
-    ranks = Ranks.join()
+    ranks = Ranks.join(timeout_s)
     while True:
         function, arguments = pipe.recv()
         try:

@@ -93,4 +93,4 @@ def test_everything_switched_on_trains(pairs, tmp_path, in_batch, random):
         told = [json.loads(line) for line in run.metrics_path.read_text().splitlines()]
         losses = [line["loss"] for line in told if "loss" in line]
         assert losses[-1] < 0.8 * losses[0], (stage, losses)
-        assert run.bad_steps == 0 and run.best_score == 1.0  # nine items all fit into fifty
+        assert run.place.bad_steps == 0 and run.best.score == 1.0  # nine items all fit into fifty

@@ -28,7 +28,7 @@ from pinrec_core.training.loop import Fit
 from pinrec_core.training.negatives import draws_of
 from pinrec_core.training.objective import Objective
 from pinrec_core.training.pretrain import action_shares, pretrain
-from pinrec_core.training.ranks import ALONE, TIMEOUT, Ranks
+from pinrec_core.training.ranks import ALONE, Ranks
 from pinrec_core.training.validation import Validation
 
 # Nothing random that depends on the row, so that one and two processes differ by rounding alone: no dropout, and every
@@ -92,7 +92,7 @@ def whole_run(ranks: Ranks, data, stage: str, folder: Path, weights=None, config
     fit.run()
     state = {name: value.numpy() for name, value in fit.model.state_dict().items()}
     told = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()] if ranks.is_writer else []
-    return told, state, fit.bad_steps
+    return told, state, fit.place.bad_steps
 
 
 def same_on_both(results: list) -> None:
@@ -216,15 +216,15 @@ def test_a_rank_without_the_other_ends_with_a_clear_error(lives):
 @pytest.mark.parametrize(("environment", "message"), [
     ({"WORLD_SIZE": "2", "RANK": "0"}, "MASTER_ADDR, MASTER_PORT is not set"),
     ({"WORLD_SIZE": "2", "RANK": "2", "MASTER_ADDR": "a", "MASTER_PORT": "1"}, "RANK 2 must lie below WORLD_SIZE 2"),
-    ({"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "a", "MASTER_PORT": "1", TIMEOUT: "soon"}, "must be numbers")])
+    ({"WORLD_SIZE": "2", "RANK": "first", "MASTER_ADDR": "a", "MASTER_PORT": "1"}, "RANK and WORLD_SIZE must be")])
 def test_a_group_that_is_not_described_is_refused(environment, message):
     with pytest.raises(ConfigError, match=message):
-        Ranks.join(environment)
+        Ranks.join(environment=environment)
 
 
 def test_one_process_needs_no_group():
     rows = torch.arange(3)
-    assert Ranks.join({}) == ALONE and ALONE.is_writer
+    assert Ranks.join(environment={}) == ALONE and ALONE.is_writer
     assert ALONE.own_part(rows) is rows and ALONE.join_parts(rows, 3) is rows and ALONE.gather(rows) is rows
     assert (ALONE.total(5), ALONE.share(0), ALONE.any(True), ALONE.broadcast("x")) == (5, 1.0, True, "x")
     assert not torch.distributed.is_initialized()

@@ -18,8 +18,9 @@ from pinrec_core.model.io import load_model
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.model.transitions import Transitions
 from pinrec_core.schemas import ITEMS, NO_ITEM
+from pinrec_core.training.best import TRANSITION_WEIGHTS
 from pinrec_core.training.finetune import finetune
-from pinrec_core.training.loop import TRANSITION_WEIGHTS, Fit
+from pinrec_core.training.loop import Fit
 from pinrec_core.training.pretrain import action_shares, pretrain, transitions_of
 from pinrec_core.training.validation import Validation
 
@@ -110,7 +111,7 @@ def test_transitions_get_the_weight_that_validation_finds_best(world, tmp_path, 
     assert tried["transition_scores"][-1] == 1.0 - alone
     assert run.model.transition_weight == (0.0 if alone else TRANSITION_WEIGHTS[int(np.argmax(
         tried["transition_scores"]))])
-    assert run.best_score == max(tried["transition_scores"]) == 1.0
+    assert run.best.score == max(tried["transition_scores"]) == 1.0
 
 
 def test_without_validation_requests_transitions_stay_without_weight(world, tmp_path):
