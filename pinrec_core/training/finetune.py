@@ -19,7 +19,7 @@ from pinrec_core.model.pinrec import PinRec
 from pinrec_core.training.loop import Fit
 from pinrec_core.training.output import METRICS, ModelOutput
 from pinrec_core.training.popularity import start_bias
-from pinrec_core.training.ranks import Ranks
+from pinrec_core.training.ranks import ALONE, Ranks
 from pinrec_core.training.row_shards import id_tables
 from pinrec_core.training.stop import StopSignals
 from pinrec_core.training.validation import Validation
@@ -70,7 +70,8 @@ def _base_of(base: Path, data: Dataset, surface: str, ranks: Ranks) -> tuple[Pin
     return load_model(base, id_tables=partial(id_tables, ranks)), manifest.fingerprint
 
 
-def _validation(data: Dataset, surface: str, finetune: FinetuneConfig, ranks: Ranks) -> Validation:
+def _validation(data: Dataset, surface: str, finetune: FinetuneConfig,
+                ranks: Ranks = ALONE) -> Validation:
     """The surface's own requests; those of all modelled surfaces where the own are too few to choose by."""
     own = Validation.before_the_window(data, (surface,), finetune, ranks)
     if len(own) >= finetune.min_validation_requests:

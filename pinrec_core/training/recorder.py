@@ -40,7 +40,8 @@ class Recorder:
     def begin(self, place: Place, steps: int) -> None:
         """Go on from a place of a run of so many steps, whose lines so far are in `lines`."""
         if self.ranks.is_writer:
-            self.progress = Progress(self.stage, self.metrics.parent / FOLDER, self.config, place.step, steps)
+            self.progress = Progress(self.stage, self.metrics.parent / FOLDER, self.config, place.step, steps,
+                                     ranks=self.ranks.size)
         self._write_metrics()
 
     def record(self, entry: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -22,11 +23,13 @@ from pinrec_core.manifest import read_manifest
 from pinrec_core.model.io import load_model
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
+from pinrec_core.training.checkpoint import Checkpoints
 from pinrec_core.training.finetune import finetune
 from pinrec_core.training.gradients import sum_gradients
 from pinrec_core.training.loop import Fit
 from pinrec_core.training.negatives import draws_of
 from pinrec_core.training.objective import Objective
+from pinrec_core.training.place import Place
 from pinrec_core.training.pretrain import action_shares, pretrain
 from pinrec_core.training.ranks import ALONE, Ranks
 from pinrec_core.training.validation import Validation
@@ -228,3 +231,29 @@ def test_one_process_needs_no_group():
     assert ALONE.own_part(rows) is rows and ALONE.join_parts(rows, 3) is rows and ALONE.gather(rows) is rows
     assert (ALONE.total(5), ALONE.share(0), ALONE.any(True), ALONE.broadcast("x")) == (5, 1.0, True, "x")
     assert not torch.distributed.is_initialized()
+
+
+def checkpoint_on_a_small_disk(ranks: Ranks, folder: Path, room: int) -> tuple[list[bool], dict | None]:
+    """Two checkpoints of 80 KB a rank, for the second of which rank 1 has so few bytes of room; what is found then."""
+    checkpoints = Checkpoints(folder, "pretrain", "f" * 64, 2, ranks)
+    state = {"random": torch.full((10_000,), ranks.rank), "shared": torch.zeros(10_000)}
+    if not ranks.is_writer:
+        del state["shared"]
+    written = [checkpoints.write(state, Place({}, step=1))]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if ranks.rank == 1:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        written.append(checkpoints.write(state, Place({}, step=2)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    return written, {name: value.numpy() for name, value in checkpoints.newest().items()}
+
+
+@pytest.mark.parametrize(("room", "steps"), [(1000, [1]), (1 << 20, [1, 2])], ids=["full", "enough"])
+def test_a_checkpoint_counts_only_if_all_ranks_could_write(pair, tmp_path, room, steps):
+    for rank, (written, found) in enumerate(pair.run(checkpoint_on_a_small_disk, tmp_path, room)):
+        assert written == [True, len(steps) == 2]
+        assert (found["random"] == rank).all() and "shared" in found
+    assert Checkpoints(tmp_path, "pretrain", "f" * 64, 2).steps() == steps
+    assert all(path.name.startswith("step-") for path in (tmp_path / f"pretrain-{'f' * 16}").iterdir())
