@@ -24,9 +24,9 @@ from pinrec_core.training.validation import Validation
 
 MODEL = ModelConfig(width=16, layers=1, heads=2, item_dim=16, max_length=8, id_buckets=64, id_dim=16, dropout=0.2,
                     id_dropout=0.1, attribute_buckets=8, transitions=True)
-LONG = {"epochs": 20, "batch_size": 1, "random_negatives": 4, "in_batch_negatives": 4, "sketch_width": 64,
-        "patience": 100, "checkpoint_every_s": 0.02}
-LATEST = 200  # of 280 steps: the last kill comes before the end
+LONG = {"epochs": 12, "batch_size": 1, "random_negatives": 4, "in_batch_negatives": 4, "sketch_width": 64,
+        "patience": 100, "checkpoint_every_s": 0.05}
+LATEST = 90  # of 168 steps: the last kill comes before the end
 
 
 @pytest.mark.parametrize("signals", [(signal.SIGKILL,) * 3, (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM)],
@@ -37,7 +37,7 @@ def test_killed_three_times_at_random_moments(walks, tmp_path, same, signals):
     again = {"dataset": walks, "output": tmp_path / "out", "model": MODEL, "pretrain": settings}
     pick = random.Random(len(set(signals)))
     for number, after in zip(signals, sorted(pick.sample(range(1, LATEST), 3)), strict=True):
-        kill(pretrain, again, number, after, tmp_path / "out.checkpoints", pick.uniform(0, 0.02))
+        kill(pretrain, again, number, after, tmp_path / "out.checkpoints", pick.uniform(0, 0.05))
         assert not (tmp_path / "out").exists()
     pretrain(**again)
     assert same(tmp_path / "out", tmp_path / "good")
@@ -51,7 +51,7 @@ def test_fine_tuning_goes_on_too(walks, tmp_path, same):
     again = {"dataset": walks, "base": tmp_path / "base", "surface": "home",
              "finetune": FinetuneConfig(**LONG)}
     finetune(**again, output=tmp_path / "good")
-    kill(finetune, again | {"output": tmp_path / "out"}, signal.SIGKILL, 100, tmp_path / "out.checkpoints")
+    kill(finetune, again | {"output": tmp_path / "out"}, signal.SIGKILL, 60, tmp_path / "out.checkpoints")
     finetune(**again, output=tmp_path / "out")
     assert same(tmp_path / "out", tmp_path / "good")
 
