@@ -40,7 +40,7 @@ def pretrain(dataset: Path, output: Path, *, model: ModelConfig, pretrain: Pretr
     to stop, IntegrityError if `output` holds something else.
 
     Under torchrun all processes call it alike: they train together, one writes, and all return the same manifest.
-    TrainingError then when another process is lost, IntegrityError if they were given different things.
+    RankLost then when another process is lost, IntegrityError if they were given different things.
     """
     ranks = Ranks.join(pretrain.rank_timeout_s)
     with StopSignals("pretrain", ranks) as stop:

@@ -22,7 +22,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from pinrec_core.errors import ConfigError, IntegrityError, TrainingError
+from pinrec_core.errors import ConfigError, IntegrityError, RankLost
 
 logger = logging.getLogger("pinrec")
 TORCHRUN = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # what describes a group to its members
@@ -33,7 +33,7 @@ T = TypeVar("T")
 class Ranks:
     """The group as one of its members sees it. Every method but the properties is to be called by all ranks alike.
 
-    Raises TrainingError where another rank has died or does not answer in time.
+    Raises RankLost where another rank has died or does not answer in time.
     """
 
     rank: int = 0  # this process, from 0
@@ -46,7 +46,7 @@ class Ranks:
 
         What a process has joined it stays in until it ends; `timeout_s` is that of the first time then.
         gloo carries tensors of the CPU, nccl those of CUDA devices; each rank takes the device of its LOCAL_RANK.
-        Raises ConfigError for variables that are missing or no numbers, TrainingError when ranks stay away.
+        Raises ConfigError for variables that are missing or no numbers, RankLost when ranks stay away.
         """
         if environment.get("WORLD_SIZE", "1") == "1":
             return cls()
@@ -177,7 +177,7 @@ class Ranks:
             yield
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0].split(". ")[0]
-            raise TrainingError(
+            raise RankLost(
                 f"rank {self.rank} of {self.size}: another process of this training ended or did not answer within "
                 f"{self.timeout_s:g} s (rank_timeout_s): {reason}; see the logs of the other ranks, then start them "
                 "all again") from error

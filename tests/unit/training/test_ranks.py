@@ -18,7 +18,7 @@ from pinrec_core.config import FinetuneConfig, ModelConfig, PretrainConfig
 from pinrec_core.data.ahead import Ahead
 from pinrec_core.data.views import feed_views
 from pinrec_core.data.windows import engagement_windows
-from pinrec_core.errors import ConfigError, IntegrityError, TrainingError
+from pinrec_core.errors import ConfigError, IntegrityError, RankLost, TrainingError
 from pinrec_core.manifest import read_manifest
 from pinrec_core.model.io import load_model
 from pinrec_core.model.pinrec import PinRec
@@ -212,7 +212,7 @@ def test_a_rank_without_the_other_ends_with_a_clear_error(lives):
         error = alone.answer(0, seconds=30)
     finally:
         alone.close()
-    assert isinstance(error, TrainingError)
+    assert isinstance(error, RankLost)
     assert "rank 0 of 2: another process of this training ended or did not answer within 2 s" in str(error)
 
 
