@@ -1,6 +1,6 @@
 """The processes of one training: who they are, and what they tell each other.
 
-    torchrun --nproc-per-node 2 --no-python pinrec pretrain --config FILE --dataset DIR --output DIR
+    torchrun --nproc-per-node 2 -m pinrec_core.training.worker JOB.json
 
 Every process (rank) holds the same model and takes its rows of each step's batch; see docs/training.md. A group of one
 needs no torch.distributed: all that follows then hands back what it was given.
@@ -87,12 +87,11 @@ class Ranks:
 
     def all_sum(self, tensor: Tensor) -> Tensor:
         """Sum over ranks, elementwise; bit for bit the same everywhere, so that all decide alike by it."""
-        if self.size == 1:
-            return tensor
-        summed = tensor.clone()
-        with self._answered():
-            dist.all_reduce(summed)
-        return summed
+        return self._reduce(tensor, dist.ReduceOp.SUM)
+
+    def all_max(self, tensor: Tensor) -> Tensor:
+        """The greatest over ranks, elementwise."""
+        return self._reduce(tensor, dist.ReduceOp.MAX)
 
     def gather(self, own_N: Tensor) -> Tensor:
         """The rows of all ranks, of each as many as it has, in the order of ranks. Gives no gradient."""
@@ -138,12 +137,6 @@ class Ranks:
                 dist.all_gather_object(values, value)
         return values
 
-    def barrier(self) -> None:
-        """Wait for all ranks."""
-        if self.size > 1:
-            with self._answered():
-                dist.barrier()
-
     def check_same(self, what: str, fingerprint: str) -> None:
         """Raises IntegrityError unless all ranks name the same: their batches would not fit together."""
         told_W = self.gather_values(fingerprint)
@@ -151,6 +144,14 @@ class Ranks:
             if told != told_W[0]:
                 raise IntegrityError(f"{what} is {told[:12]} on rank {rank} and {told_W[0][:12]} on rank 0; give all "
                                      "ranks the same dataset, base model and configuration")
+
+    def _reduce(self, tensor: Tensor, how: dist.ReduceOp) -> Tensor:
+        if self.size == 1:
+            return tensor
+        reduced = tensor.clone()
+        with self._answered():
+            dist.all_reduce(reduced, how)
+        return reduced
 
     def _stack(self, own_N: Tensor) -> Tensor:
         """[W * N, ...] from [N, ...] of every rank."""

@@ -4,10 +4,11 @@ Rank r holds rows [r c, (r + 1) c), c = ceil(rows / ranks). A lookup sends each 
 the row, and the row comes back; in the backward pass the gradients take the same way, so that a shard's gradient is
 whole on its rank and nothing of the size of a table ever travels or is held.
 
-Why an own module, and not one of the two that exist (tried with torch 2.13 and gloo):
-- DTensor with RowwiseParallel gives the same vectors, but every rank looks up every rank's ids, their gradient is made
-  whole on each rank (its placement is Replicate: the memory that sharding should save), ranks that ask for different
-  numbers of ids crash gloo, and neither clip_grad_norm_ nor the fused AdamW takes it beside ordinary tensors.
+Why an own module, and not one of the two that exist:
+- DTensor with RowwiseParallel (tried with torch 2.13 and gloo) gives the same vectors, but every rank looks up every
+  rank's ids, their gradient is made whole on each rank (its placement is Replicate: the memory that sharding should
+  save), ranks that ask for different numbers of ids crash gloo, and neither clip_grad_norm_ nor the fused AdamW takes
+  it beside ordinary tensors.
 - TorchRec does it this way and far more (planning, fused optimisers), but needs FBGEMM, and a release of both fits one
   release of torch: worth it on GPUs by the dozen, not for one lookup.
 Suffixes: N row numbers asked for, M distinct ones, W ranks, D width of a row.

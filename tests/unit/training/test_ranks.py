@@ -25,7 +25,7 @@ from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
 from pinrec_core.training.checkpoint import Checkpoints
 from pinrec_core.training.finetune import finetune
-from pinrec_core.training.gradients import sum_gradients
+from pinrec_core.training.gradients import clip_gradients, sum_gradients
 from pinrec_core.training.loop import Fit
 from pinrec_core.training.negatives import draws_of
 from pinrec_core.training.objective import Objective
@@ -257,3 +257,39 @@ def test_a_checkpoint_counts_only_if_all_ranks_could_write(pair, tmp_path, room,
         assert (found["random"] == rank).all() and "shared" in found
     assert Checkpoints(tmp_path, "pretrain", "f" * 64, 2).steps() == steps
     assert all(path.name.startswith("step-") for path in (tmp_path / f"pretrain-{'f' * 16}").iterdir())
+
+
+class Tables(torch.nn.Module):
+    """A table with a sparse gradient, one that only rank 0 reads, one with a dense gradient, and one nobody reads."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.read, self.by_one = (torch.nn.Embedding(20, 4, sparse=True) for _ in range(2))
+        self.dense, self.unread = torch.nn.Linear(4, 1), torch.nn.Embedding(5, 4, sparse=True)
+
+    def forward(self, rank: int) -> torch.Tensor:
+        index = torch.tensor([[3, 3, 7], [7, 11, 0]][rank])
+        alone = self.by_one(torch.tensor([2])).sum() if rank == 0 else 0.0
+        return (self.dense(self.read(index)) ** 2).sum() + alone
+
+
+def sparse_gradients(ranks: Ranks) -> tuple[list, float, float]:
+    """Gradients after the sum and the clipping, loss and norm."""
+    tables = Tables()
+    loss = sum(tables(rank) for rank in ([ranks.rank] if ranks.size > 1 else [0, 1]))
+    loss.backward()
+    parameters = list(tables.parameters())
+    loss = sum_gradients(parameters, loss, ranks)
+    norm = clip_gradients(parameters, 0.1, ranks)
+    return [None if p.grad is None else p.grad.to_dense().numpy() for p in parameters], loss.item(), norm.item()
+
+
+def test_sparse_gradients_are_summed_and_clipped_as_dense_ones(pair):
+    wanted, loss, norm = sparse_gradients(ALONE)
+    assert wanted[4] is None and np.linalg.norm([np.linalg.norm(g) for g in wanted[:4]]) == pytest.approx(0.1, rel=1e-4)
+    for found, *numbers in pair.run(sparse_gradients):
+        assert numbers == pytest.approx([loss, norm])
+        assert found[4] is None
+        for gradient, expected in zip(found[:4], wanted[:4], strict=True):
+            np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-8)
