@@ -43,6 +43,10 @@ class Pair:
             theirs.close()
             self.pipes.append(ours)
             self.processes.append(process)
+        for rank in range(2):
+            self.answer(rank)  # both have imported all; from here on the timeout counts
+        for pipe in self.pipes:
+            pipe.send("join")
 
     def run(self, function: Callable, *arguments, seconds: float = TIMEOUT_S) -> list:
         """function(ranks, *arguments) on both; functions of a test module can be sent, lambdas cannot."""
@@ -65,6 +69,8 @@ class Pair:
 def _serve(pipe, variables: dict[str, str], timeout_s: float) -> None:
     os.environ.update(variables)
     torch.set_num_threads(1)
+    pipe.send("ready")
+    pipe.recv()
     ranks = Ranks.join(timeout_s)
     while True:
         function, arguments = pipe.recv()
