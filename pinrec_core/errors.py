@@ -33,6 +33,10 @@ class TrainingError(PinrecError):
     """Training cannot go on, for example because the loss is no longer finite."""
 
 
+class RankLost(TrainingError):
+    """Another process of this training died or went silent: an echo of what happened there, not an error of its own."""
+
+
 class Preempted(PinrecError):
     """Training was asked to stop and has written its place; the same call goes on from there."""
 

@@ -48,6 +48,8 @@ class TrainConfig(Section):
     checkpoint_every_s: Annotated[float, Incidental] = Field(default=600.0, ge=0)  # seconds between two checkpoints, so
     # at most this much work is lost to a kill; 0 = one after every step
     keep_checkpoints: Annotated[Positive, Incidental] = 2  # newest ones that stay, should the last turn out damaged
+    rank_timeout_s: Annotated[float, Incidental] = Field(default=600.0, gt=0)  # seconds that a process of a training
+    # waits for the others before it gives up; must exceed the time in which a checkpoint or the model is written
     tensorboard: Annotated[bool, Incidental] = False  # event files beside progress.jsonl; needs pinrec[tensorboard]
 
     @model_validator(mode="after")

@@ -48,10 +48,12 @@ class TrainingSet:
         """Batches in one epoch."""
         return -(-len(self) // batch_size)
 
-    def batches(self, batch_size: int, generator: np.random.Generator, first: int = 0) -> Iterator[TrainingBatch]:
+    def batches(self, batch_size: int, generator: np.random.Generator, first: int = 0,
+                rows: slice = slice(None)) -> Iterator[TrainingBatch]:
         """One epoch in random order, rows of similar length together, from its batch number `first` (from 0) on.
 
-        What is left out does not change what follows: everything random is drawn before the first batch.
+        What is left out does not change what follows: everything random is drawn before the first batch. `rows` are
+        those of each batch that are wanted: it shares batches out to several processes; a part may be empty.
         """
         order = generator.permutation(len(self))
         length_R = self.end_R - self.start_R
@@ -62,7 +64,7 @@ class TrainingSet:
             part = part[np.argsort(length_R[part], kind="stable")]
             chunks += [part[i:i + batch_size] for i in range(0, len(part), batch_size)]
         for i in generator.permutation(len(chunks))[first:]:
-            yield self._batch(chunks[i])
+            yield self._batch(chunks[i][rows])
 
     def _batch(self, rows: np.ndarray) -> TrainingBatch:
         first, last = np.searchsorted(self.row_G, rows), np.searchsorted(self.row_G, rows, side="right")

@@ -22,7 +22,7 @@ from pinrec_core.model.biases import ScoreBias
 from pinrec_core.model.conditions import ConditionEmbedding, Conditions
 from pinrec_core.model.experts import Experts
 from pinrec_core.model.features import ItemFeatures
-from pinrec_core.model.item_encoder import ItemEncoder
+from pinrec_core.model.item_encoder import IdTables, ItemEncoder, whole_tables
 from pinrec_core.model.states import States
 from pinrec_core.model.time_features import TimeFeatures
 from pinrec_core.model.transitions import Transitions
@@ -34,13 +34,13 @@ class PinRec(nn.Module):
     """The model of one release. `action_shares[surface][action]` are the training frequencies of each outcome."""
 
     def __init__(self, config: ModelConfig, log: LogConfig, items: pa.Table,
-                 action_shares: dict[str, dict[str, float]]):
+                 action_shares: dict[str, dict[str, float]], id_tables: IdTables = whole_tables):
         super().__init__()
         self.config, self.log, self.items, self.action_shares = config, log, items, action_shares
         self.transitions: Transitions | None = None  # counted by pretrain, if the configuration wants them
         self.experts = Experts()  # what counted knowledge is worth beside the network
         features = ItemFeatures(items, log, config)
-        self.item_encoder = ItemEncoder(features, len(log.item_types), config)
+        self.item_encoder = ItemEncoder(features, len(log.item_types), config, id_tables)
         self.time_features = TimeFeatures(config)
         self.token = nn.Linear(config.item_dim + self.time_features.width, config.width)
         self.start_W = nn.Parameter(torch.zeros(config.width))

@@ -2,6 +2,7 @@
 
     <root>/pretrain-3f2a90c41b7d5e68/     one folder per stage and fingerprint
         step-000000120/state.pt           tensors and plain values, read as data, never as code
+        step-000000120/state-1.pt         of rank 1 what it alone has; such a folder must be one for all ranks
         step-000000120/manifest.json
         metrics.jsonl, progress/          of the run so far, to look at
 """
@@ -13,8 +14,9 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import torch
@@ -23,49 +25,63 @@ from pinrec_core.errors import ConfigError, IntegrityError
 from pinrec_core.manifest import read_manifest, write_manifest
 from pinrec_core.storage import remove_abandoned, staged_directory
 from pinrec_core.training.place import Place
+from pinrec_core.training.ranks import ALONE, Ranks
 
 logger = logging.getLogger("pinrec")
 KIND, STATE = "checkpoint", "state.pt"
+T = TypeVar("T")
 _STEP = re.compile(r"step-(\d{9,})")
 
 
 class Checkpoints:
     """Writes, keeps the newest `keep`, and finds again. `fingerprint` is that of all that makes the run what it is."""
 
-    def __init__(self, root: Path, stage: str, fingerprint: str, keep: int):
+    def __init__(self, root: Path, stage: str, fingerprint: str, keep: int, ranks: Ranks = ALONE):
         if re.match(r"gs:/", str(root)):
             raise ConfigError(f"checkpoints {root}: is a bucket, and checkpoints need a folder that can be renamed; "
                               "pass one of a mounted volume")
-        self.stage, self.fingerprint, self.keep = stage, fingerprint, keep
+        self.stage, self.fingerprint, self.keep, self.ranks = stage, fingerprint, keep, ranks
         self._of_stage = quote(stage.replace(" ", "-"), safe="")
         self.folder = Path(root) / f"{self._of_stage}-{fingerprint[:16]}"
 
     def write(self, state: dict[str, Any], place: Place) -> bool:
         """Write one and remove those that are no longer kept; False if it could not be written.
 
-        Then training goes on: it may well finish, the next one may fit again, and the older ones stay. To end it would
+        All ranks write at the same time, the first one all that they share, and it counts only if none has failed. Then
+        training goes on: it may well finish, the next one may fit again, and the older ones stay. To end it would
         lose for certain what a kill only may lose.
         """
         path = self.folder / f"step-{place.step:09}"
-        if path.exists():  # only what is complete has this name
+        if self.ranks.broadcast(path.exists()):  # only what is complete has this name
             return True
         try:
-            with staged_directory(path) as aside:
-                _save(state, aside / STATE)
-                write_manifest(aside, kind=KIND, config_fingerprint=self.fingerprint, facts={"stage": self.stage},
-                               counts={"step": place.step, "epoch": place.epoch, "position": place.position})
+            with contextlib.ExitStack() as stack:
+                aside = self._by_writer(lambda: stack.enter_context(staged_directory(path)))
+                self._alike(lambda: _save(state, aside / self._name(self.ranks.rank)))
+                counts = {"step": place.step, "epoch": place.epoch, "position": place.position}
+                self._by_writer(lambda: write_manifest(aside, kind=KIND, config_fingerprint=self.fingerprint,
+                                                       facts={"stage": self.stage}, counts=counts))
         except OSError as error:
             logger.warning("%s: checkpoint of step %d not written to %s: %s; %s. Make room there: training goes on and "
                            "tries again", self.stage, place.step, self.folder, error, self._newest_in_words())
             return False
-        self._prune()
+        if self.ranks.is_writer:
+            self._prune()
         return True
 
     def newest(self) -> dict[str, Any] | None:
-        """The state of the newest checkpoint that is complete and unaltered; None without one.
+        """The state of the newest checkpoint that is complete and unaltered, this rank's part of it; None without one.
 
         A damaged one is named in the log and renamed, so that it is neither taken nor counted again.
         """
+        step = self.ranks.broadcast(self._newest_step() if self.ranks.is_writer else None)
+        if step is None:
+            return None
+        names = dict.fromkeys((STATE, self._name(self.ranks.rank)))
+        parts = [torch.load(self.folder / f"step-{step:09}" / name, weights_only=True) for name in names]
+        return {name: value for part in parts for name, value in part.items()}
+
+    def _newest_step(self) -> int | None:
         remove_abandoned(self.folder)
         if not self.steps():
             self._tell_of_others()
@@ -80,7 +96,7 @@ class Checkpoints:
                 logger.warning("%s: checkpoint %s is damaged (%s); kept as %s, the one before it is taken", self.stage,
                                path, error, damaged.name)
                 continue
-            return torch.load(path / STATE, weights_only=True)
+            return step
         return None
 
     def steps(self) -> list[int]:
@@ -88,10 +104,30 @@ class Checkpoints:
         return _steps_in(self.folder)
 
     def clear(self) -> None:
-        """Remove the run's folder, and the root if nothing else is there: the run's output is complete."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            self.folder.parent.rmdir()
+        """Remove the run's folder, and the root if nothing else is there: the output is complete. (One rank does.)"""
+        if self.ranks.is_writer:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                self.folder.parent.rmdir()
+
+    def _name(self, rank: int) -> str:
+        return STATE if rank == 0 else f"state-{rank}.pt"
+
+    def _by_writer(self, act: Callable[[], T]) -> T:
+        """What `act` gives on the rank that writes, on all of them."""
+        return self.ranks.broadcast(self._alike(act if self.ranks.is_writer else lambda: None))
+
+    def _alike(self, act: Callable[[], T]) -> T:
+        """What `act` gives on this rank. Raises OSError on all ranks if it does on one."""
+        given, failed = None, ""
+        try:
+            given = act()
+        except OSError as error:
+            failed = str(error) or type(error).__name__
+        for told in self.ranks.gather_values(failed):
+            if told:
+                raise OSError(told)
+        return given
 
     def _verify(self, path: Path) -> None:
         manifest = read_manifest(path, KIND)

@@ -18,7 +18,9 @@ from pinrec_core.errors import DataError, IntegrityError, Preempted, TrainingErr
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.training.best import Best
 from pinrec_core.training.checkpoint import Checkpoints
+from pinrec_core.training.gradients import is_shard
 from pinrec_core.training.place import Place
+from pinrec_core.training.ranks import ALONE, Ranks
 from pinrec_core.training.recorder import Recorder
 from pinrec_core.training.stop import StopSignals
 from pinrec_core.training.update import Taken, Update
@@ -42,6 +44,7 @@ class Fit:
     checkpoints: Checkpoints | None = None  # None: what is killed starts anew
     experts: ExpertWeights = ExpertWeights()  # those that are fixed
     stop: StopSignals | None = None  # None: nobody asks it to stop
+    ranks: Ranks = ALONE  # the processes that train together
 
     def run(self) -> None:
         """Train until epochs or time are over or validation stops improving; the model ends with its best weights.
@@ -69,12 +72,12 @@ class Fit:
         """From the newest checkpoint, or from nothing."""
         if not len(self.data.row_G):
             raise DataError(f"{self.stage}: no training targets; check the window, the surface and the user split")
-        torch.manual_seed(self.config.seed)
-        self.stop = self.stop or StopSignals(self.stage)
+        torch.manual_seed(self.config.seed + self.ranks.rank)  # each rank has dropout of its own for its rows
+        self.stop = self.stop or StopSignals(self.stage, self.ranks)
         self.place = Place.first(self.config.seed)
-        self.update = Update(self.model, self.config, self.config.epochs * self.steps)
+        self.update = Update(self.model, self.config, self.config.epochs * self.steps, self.ranks)
         self.best = Best(self.stage, self.validation, self.config, self.stop)
-        self.recorder = Recorder(self.stage, self.metrics_path, self.config, self.checkpoints)
+        self.recorder = Recorder(self.stage, self.metrics_path, self.config, self.checkpoints, self.ranks)
         if self.checkpoints and (kept := self.checkpoints.newest()):
             self._restore(kept)
         self.recorder.begin(self.place, self.config.epochs * self.steps)
@@ -85,7 +88,7 @@ class Fit:
         if not self.place.epoch:
             return
         self.model.train()
-        for batch in self.data.batches(self.config.batch_size, self.shuffler, self.place.position):
+        for batch in self.data.batches(self.config.batch_size, self.shuffler, self.place.position, self.ranks.rows):
             self._step(batch)
 
     def _step(self, batch: TrainingBatch) -> None:
@@ -95,7 +98,7 @@ class Fit:
             self.recorder.tick(self.place, batch, taken)
             if taken.bad:
                 self._count_bad_step(batch, taken)
-        if self.recorder.due:
+        if self.ranks.any(self.recorder.due):
             self.recorder.keep(self._state(), self.place)
         self.stop.check()
 
@@ -119,16 +122,19 @@ class Fit:
         if score is not None:
             self.recorder.record(told | {f"validation_{self.validation.name}": score, "requests": len(self.validation)})
             self.best.offer(score, place.epoch, self.model)
-        late = place.epoch > 0 and time.monotonic() > self.deadline
+        late = self.ranks.any(place.epoch > 0 and time.monotonic() > self.deadline)
         if place.epoch >= self.config.epochs or late or self.best.too_long_ago(place.epoch):
             place.over = True
         else:
             place.turn(self.shuffler)
 
     def _state(self) -> dict[str, Any]:
-        """All that the rest of the run depends on, as tensors and plain values."""
-        return {"place": vars(self.place), "best": self.best.state_dict(), "model": self.model.state_dict(),
-                "update": self.update.state_dict(), "random": torch.get_rng_state(), "lines": self.recorder.lines}
+        """All that the rest of the run depends on, as tensors and plain values; of other ranks what rank 0 has not."""
+        random = {"random": torch.get_rng_state()}
+        if not self.ranks.is_writer and not any(map(is_shard, self.model.parameters())):
+            return random
+        return random | {"place": vars(self.place), "best": self.best.state_dict(), "model": self.model.state_dict(),
+                         "update": self.update.state_dict(), "lines": self.recorder.lines}
 
     def _restore(self, state: dict[str, Any]) -> None:
         try:
@@ -146,5 +152,5 @@ class Fit:
         """Write a checkpoint; the error that says so."""
         kept = self.recorder.keep(self._state(), self.place)
         where = f"its place is in {self.checkpoints.folder}" if kept else "its place could not be kept"
-        return Preempted(f"{self.stage}: stopped by {self.stop.received} after step {self.place.step}, epoch "
+        return Preempted(f"{self.stage}: stopped by {self.stop.reason} after step {self.place.step}, epoch "
                          f"{self.place.epoch}; {where}; the same command goes on")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import math
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,6 +21,8 @@ from pinrec_core.model.pinrec import PinRec
 from pinrec_core.training.counts import action_shares, log_exposure, transitions_of
 from pinrec_core.training.loop import Fit
 from pinrec_core.training.output import METRICS, ModelOutput
+from pinrec_core.training.ranks import ALONE, Ranks
+from pinrec_core.training.row_shards import id_tables
 from pinrec_core.training.stop import StopSignals
 from pinrec_core.training.validation import Validation
 
@@ -34,18 +37,23 @@ def pretrain(dataset: Path, output: Path, *, model: ModelConfig, pretrain: Pretr
     was killed or preempted, it goes on from there, and called again after it was done, it returns what is there.
     Raises DataError without training targets, TrainingError when the loss stays non-finite, Preempted when it was asked
     to stop, IntegrityError if `output` holds something else.
+
+    Under torchrun all processes call it alike: they train together, one writes, and all return the same manifest.
+    RankLost then when another process is lost, IntegrityError if they were given different things.
     """
-    with StopSignals("pretrain") as stop:
+    ranks = Ranks.join(pretrain.rank_timeout_s)
+    with StopSignals("pretrain", ranks) as stop:
         with stop.at_once():
             data = Dataset.open(dataset)
             wanted = ModelOutput(Path(output), "pretrain", fingerprint_of(model, pretrain),
                                  {"dataset": data.manifest.fingerprint}, {"stage": "base"})
-            place = wanted.checkpoints(checkpoints, pretrain)
-            if found := wanted.found():
+            place = wanted.checkpoints(checkpoints, pretrain, ranks)
+            ranks.check_same("what pretrain is given", place.fingerprint)
+            if found := ranks.broadcast(wanted.found()):
                 place.clear()
                 return found
-            validation = Validation.before_the_window(data, data.log.surfaces, pretrain)
-            fit = new_base(data, validation, model, pretrain, place.folder / METRICS)
+            validation = Validation.before_the_window(data, data.log.surfaces, pretrain, ranks)
+            fit = new_base(data, validation, model, pretrain, place.folder / METRICS, ranks)
             fit.checkpoints, fit.stop = place, stop
         fit.run()
         return wanted.seal(fit)
@@ -63,10 +71,11 @@ def fit_base(data: Dataset, validation: Validation, model: ModelConfig, pretrain
     return fit
 
 
-def new_base(data: Dataset, validation: Validation, model: ModelConfig, pretrain: PretrainConfig, metrics: Path) -> Fit:
+def new_base(data: Dataset, validation: Validation, model: ModelConfig, pretrain: PretrainConfig, metrics: Path,
+             ranks: Ranks = ALONE) -> Fit:
     """A new model and the run that is to train it on the dataset's engagement windows."""
     torch.manual_seed(pretrain.seed)
-    net = PinRec(model, data.log, data.items, action_shares(data))
+    net = PinRec(model, data.log, data.items, action_shares(data), partial(id_tables, ranks))
     if model.transitions:
         net.transitions = transitions_of(data, model.transition_half_life_days)
     if model.exposure_half_life_days:
@@ -74,4 +83,4 @@ def new_base(data: Dataset, validation: Validation, model: ModelConfig, pretrain
     windows = engagement_windows(data, model.max_length, pretrain.recency_half_life_days, Ahead.of(model, pretrain))
     logger.info("pretrain: %d windows, %d targets, %d parameters", len(windows), len(windows.row_G),
                 sum(p.numel() for p in net.parameters()))
-    return Fit("pretrain", net, windows, validation, pretrain, metrics)
+    return Fit("pretrain", net, windows, validation, pretrain, metrics, ranks=ranks)

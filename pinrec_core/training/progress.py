@@ -24,10 +24,13 @@ QUIET_S = 60.0  # the same in a log that no one watches
 
 
 class Progress:
-    """Counts steps and speaks when it is time. `first` is the step from which this process goes on."""
+    """Counts steps and speaks when it is time. `first` is the step from which this process goes on.
 
-    def __init__(self, stage: str, folder: Path, config: TrainConfig, first: int, steps: int):
-        self.stage, self.path, self.steps = stage, folder / "progress.jsonl", steps
+    Of several ranks one counts: its rows stand for the like number that each of the others has.
+    """
+
+    def __init__(self, stage: str, folder: Path, config: TrainConfig, first: int, steps: int, *, ranks: int = 1):
+        self.stage, self.path, self.steps, self.ranks = stage, folder / "progress.jsonl", steps, ranks
         self.first = first
         self.start = self.told = self.logged = time.monotonic()
         self.losses: list[float] = []  # since the last line, as the counts below
@@ -39,8 +42,8 @@ class Progress:
         """Count the step that was taken as number `step`, from 1, and tell of the interval if it is over."""
         if not taken.bad:
             self.losses.append(taken.loss)
-        self.positions += int(batch.history.length_B.sum())
-        self.targets += len(batch.targets.item_N)
+        self.positions += self.ranks * int(batch.history.length_B.sum())
+        self.targets += self.ranks * len(batch.targets.item_N)
         now = time.monotonic()
         if now - self.told >= INTERVAL_S:
             self._tell(step, taken, now)

@@ -1,4 +1,4 @@
-"""Everything that a run writes while it runs; in a training of several processes one of them has it."""
+"""Everything that a run writes while it runs; of several processes one writes, each its part of a checkpoint."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pinrec_core.storage import write_bytes
 from pinrec_core.training.checkpoint import Checkpoints
 from pinrec_core.training.place import Place
 from pinrec_core.training.progress import FOLDER, Progress
+from pinrec_core.training.ranks import ALONE, Ranks
 from pinrec_core.training.update import Taken
 
 logger = logging.getLogger("pinrec")
@@ -29,14 +30,18 @@ class Recorder:
     restart, which brings the lines of its checkpoint, leaves none double.
     """
 
-    def __init__(self, stage: str, metrics: Path, config: TrainConfig, checkpoints: Checkpoints | None):
+    def __init__(self, stage: str, metrics: Path, config: TrainConfig, checkpoints: Checkpoints | None,
+                 ranks: Ranks = ALONE):
+        self.ranks, self.progress = ranks, None
         self.stage, self.metrics, self.config, self.checkpoints = stage, metrics, config, checkpoints
         self.lines: list[str] = []
         self._kept_s = time.monotonic()
 
     def begin(self, place: Place, steps: int) -> None:
         """Go on from a place of a run of so many steps, whose lines so far are in `lines`."""
-        self.progress = Progress(self.stage, self.metrics.parent / FOLDER, self.config, place.step, steps)
+        if self.ranks.is_writer:
+            self.progress = Progress(self.stage, self.metrics.parent / FOLDER, self.config, place.step, steps,
+                                     ranks=self.ranks.size)
         self._write_metrics()
 
     def record(self, entry: dict[str, Any]) -> None:
@@ -46,7 +51,8 @@ class Recorder:
 
     def tick(self, place: Place, batch: TrainingBatch, taken: Taken) -> None:
         """One more step was taken."""
-        self.progress.tick(place.step, batch, taken)
+        if self.progress:
+            self.progress.tick(place.step, batch, taken)
 
     @property
     def due(self) -> bool:
@@ -60,8 +66,9 @@ class Recorder:
         return kept
 
     def save_batch(self, batch: TrainingBatch, place: Place) -> str:
-        """Keep a batch for inspection; says where it is, or why it is not."""
-        path = self.metrics.parent / f"bad-batch-step-{place.step}.safetensors"
+        """Keep a batch for inspection, this rank's part of it; says where it is, or why it is not."""
+        part = "" if self.ranks.size == 1 else f"-rank-{self.ranks.rank}"
+        path = self.metrics.parent / f"bad-batch-step-{place.step}{part}.safetensors"
         columns = vars(batch.history) | {"user_B": batch.user_B} | batch.targets._asdict()
         try:
             save_file({name: column.contiguous() for name, column in columns.items()}, path)
@@ -71,10 +78,13 @@ class Recorder:
 
     def close(self) -> None:
         """Nothing more will be told."""
-        self.progress.close()
+        if self.progress:
+            self.progress.close()
 
     def _write_metrics(self) -> None:
         """A full disk does not end the run: the lines are in memory and in every checkpoint, and are written again."""
+        if not self.ranks.is_writer:
+            return
         try:
             write_bytes(str(self.metrics), "".join(self.lines).encode())
         except OSError as error:

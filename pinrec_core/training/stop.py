@@ -1,5 +1,6 @@
 """SIGTERM and the first SIGINT as a question that training answers at its next step, not as its end.
 
+Of several processes each is asked by itself, at a step of its own; they stop at the same step because `check` asks all.
 A node that is taken away sends SIGTERM and gives 30 seconds; a step and a checkpoint take less.
 """
 
@@ -13,6 +14,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 from pinrec_core.errors import Preempted
+from pinrec_core.training.ranks import ALONE, Ranks
 
 
 class StopSignals:
@@ -21,8 +23,8 @@ class StopSignals:
     A second SIGINT does what it did before.
     """
 
-    def __init__(self, stage: str):
-        self.stage = stage
+    def __init__(self, stage: str, ranks: Ranks = ALONE):
+        self.stage, self.ranks = stage, ranks
         self.received = ""  # name of the signal
         self._at_once = False
         self._before: dict[int, signal.Handlers] = {}
@@ -38,14 +40,22 @@ class StopSignals:
             signal.signal(number, handler)
 
     def check(self) -> None:
-        """Raise Preempted if a signal has come: called where the place is whole."""
-        if self.received:
-            raise Preempted(f"{self.stage}: stopped by {self.received}; the same command goes on")
+        """Raise Preempted if a signal has come, to any rank: called where the place is whole, by all ranks."""
+        if self.ranks.any(bool(self.received)):
+            raise Preempted(f"{self.stage}: stopped by {self.reason}; the same command goes on")
+
+    @property
+    def reason(self) -> str:
+        """What asked to stop."""
+        return self.received or "a signal to another rank"
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """Within, a signal raises Preempted on the spot: for what takes long and changes nothing, like validation."""
-        self._at_once = True
+        """Within, a signal raises Preempted on the spot: for what takes long and changes nothing, like validation.
+
+        Not where several processes take part: one that left would leave the others waiting.
+        """
+        self._at_once = self.ranks.size == 1
         try:
             self.check()
             yield

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-import torch
-
 from pinrec_core.config import TrainConfig
 from pinrec_core.data.batch import TrainingBatch
 from pinrec_core.model.pinrec import PinRec
+from pinrec_core.training.gradients import clip_gradients, sum_gradients
 from pinrec_core.training.objective import Objective
 from pinrec_core.training.optimizer import optimizer_of
+from pinrec_core.training.ranks import ALONE, Ranks
 from pinrec_core.training.schedule import learning_rate
 
 
@@ -31,9 +31,9 @@ class Taken(NamedTuple):
 class Update:
     """Objective, optimiser and schedule of one training of so many steps."""
 
-    def __init__(self, model: PinRec, config: TrainConfig, steps: int):
-        self.model, self.config, self.steps = model, config, steps
-        self.objective = Objective(model, config)
+    def __init__(self, model: PinRec, config: TrainConfig, steps: int, ranks: Ranks = ALONE):
+        self.model, self.config, self.steps, self.ranks = model, config, steps, ranks
+        self.objective = Objective(model, config, ranks)
         self.optimizer = optimizer_of(model, config)
 
     def __call__(self, batch: TrainingBatch, step: int) -> Taken | None:
@@ -44,12 +44,14 @@ class Update:
         rate = learning_rate(step, self.config, self.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["of_rate"]
-        if not len(batch.targets.item_N):
+        if not self.ranks.any(len(batch.targets.item_N) > 0):
             return None
         loss = self.objective(batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.grad_clip)
+        parameters = list(self.model.parameters())
+        loss = sum_gradients(parameters, loss, self.ranks)
+        norm = clip_gradients(parameters, self.config.grad_clip, self.ranks)
         taken = Taken(loss.item(), norm.item(), rate)
         if not taken.bad:
             self.optimizer.step()
@@ -57,9 +59,11 @@ class Update:
 
     def state_dict(self) -> dict[str, Any]:
         """What the steps so far have left, beside the model's weights."""
-        return {"optimizer": self.optimizer.state_dict(), "sketch": self.objective.sketch.state_dict()}
+        return {"optimizer": self.optimizer.state_dict(), "sketch": self.objective.sketch.state_dict(),
+                "negatives": self.objective.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.objective.sketch.load_state_dict(state["sketch"])
+        self.objective.generator.set_state(state["negatives"])

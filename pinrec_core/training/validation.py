@@ -20,27 +20,31 @@ from pinrec_core.model.experts import Experts, Spoken
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.model.transitions import LATEST, NEIGHBOURS
 from pinrec_core.schemas import NO_ITEM
+from pinrec_core.training.ranks import ALONE, Ranks
 
 TOP = 50  # items of a list that are looked at
 REQUESTS_AT_ONCE = 512
+ITEMS_AT_ONCE = 8192
 
 
 class Validation:
     """Requests with known answers, asked of the model after every epoch."""
 
     def __init__(self, dataset: Dataset, requests: Sequence[Requests],
-                 metric: ValidationMetric = ValidationMetric.RECALL):
+                 metric: ValidationMetric = ValidationMetric.RECALL, ranks: Ranks = ALONE):
         self.dataset, self.requests, self.metric = dataset, [part for part in requests if len(part)], metric
+        self.ranks = ranks
 
     @classmethod
-    def before_the_window(cls, dataset: Dataset, surfaces: Sequence[str], config: TrainConfig) -> Validation:
+    def before_the_window(cls, dataset: Dataset, surfaces: Sequence[str], config: TrainConfig,
+                          ranks: Ranks = ALONE) -> Validation:
         """The validation users' requests in the window before the evaluation window, one set per surface."""
         users, generator, found = dataset.users_in("validation"), np.random.default_rng(config.seed), []
         for surface in surfaces:
             requests = requests_in(dataset, surface, dataset.validation_start_ms, dataset.train_end_ms, users)
             kept = generator.permutation(len(requests))[:config.validation_users]
             found.append(requests.take(np.sort(kept)))
-        return cls(dataset, found, config.validation_metric)
+        return cls(dataset, found, config.validation_metric, ranks)
 
     def __len__(self) -> int:
         return sum(len(requests) for requests in self.requests)
@@ -56,12 +60,20 @@ class Validation:
 
     @torch.no_grad()
     def scores(self, model: PinRec, experts: Sequence[Experts]) -> list[float]:
-        """The same with counted experts joining the score, for each of the given weights of them."""
+        """The same with counted experts joining the score, for each of the given weights of them.
+
+        Each rank encodes a part of the catalogue and asks a part of the requests; all get the same numbers.
+        """
         model.eval()
-        vectors_ID = model.all_item_vectors()
+        ranks = self.ranks
+        own_P = ranks.own_part(torch.arange(model.n_items))
+        vectors_ID = ranks.join_parts(torch.cat([model.item_vectors(part) for part in own_P.split(ITEMS_AT_ONCE)]),
+                                      model.n_items)
         found = [found for requests in self.requests
-                 for found in self._found(model, vectors_ID, requests, experts)]
-        return np.mean(found, axis=0).tolist()
+                 for found in self._found(model, vectors_ID, requests.take(np.arange(len(requests))[ranks.rows]),
+                                          experts)]
+        sum_W = ranks.all_sum(torch.tensor(found, dtype=torch.float64).view(-1, len(experts)).sum(0))
+        return (sum_W / len(self)).tolist()
 
     def _found(self, model: PinRec, vectors_ID: Tensor, requests: Requests,
                experts: Sequence[Experts]) -> Iterator[list[float]]:

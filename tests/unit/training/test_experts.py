@@ -29,12 +29,12 @@ def world(build_dataset):
                          {0: "validation", **{user: "train" for user in range(1, 6)}})
 
 
-def weighed(world, monkeypatch, fixed=CHOSEN, config=MODEL, liked=(1,), chooses=True):
-    """A model whose network would list `liked` alone, weighed by the first place of its list."""
+def weighed(world, monkeypatch, fixed=CHOSEN, chooses=True):
+    """A model whose network lists 1, then 4, and says nothing of the rest; weighed by the first place of its list."""
     monkeypatch.setattr(validation_module, "TOP", 1)
-    model = PinRec(config, world.log, world.items, action_shares(world))
+    model = PinRec(MODEL, world.log, world.items, action_shares(world))
     with torch.no_grad():
-        model.bias.surface_SI[:, list(liked)] = 1.0
+        model.bias.surface_SI[:, 1], model.bias.surface_SI[:, 4] = 1.0, 0.5
         model.bias.log_exposure_SI.copy_(log_exposure(world, 1.0))
     validation = Validation.before_the_window(world, ("home",), PretrainConfig())
     return model, list(weigh(model, validation if chooses else None, fixed))
@@ -43,7 +43,7 @@ def weighed(world, monkeypatch, fixed=CHOSEN, config=MODEL, liked=(1,), chooses=
 def test_each_expert_gets_the_first_of_the_best_weights(world, monkeypatch):
     model, told = weighed(world, monkeypatch)
     assert [entry["expert"] for entry in told] == ["repeats", "exposure"]
-    assert told[0]["scores"][0] == 0 and told[1]["scores"][0] == 0  # 1 is known, 2 is wanted: exposure must tell
+    assert told[0]["scores"][0] == 0 and told[1]["scores"][0] == 0  # 1 is known, 4 not wanted: exposure must tell
     assert model.experts.exposure == TRIED["exposure"][told[1]["scores"].index(1.0)] > 0
     assert told[-1]["score"] == 1.0
 
