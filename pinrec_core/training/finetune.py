@@ -24,7 +24,8 @@ from pinrec_core.training.validation import Validation
 logger = logging.getLogger("pinrec")
 
 
-def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune: FinetuneConfig) -> Manifest:
+def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune: FinetuneConfig,
+             checkpoints: Path | None = None) -> Manifest:
     """Fine-tune `base` on a surface and write the model to `output` (kind "model", stage "finetuned").
 
     The weights it starts from, the base model's but for a bias started anew, take part in the choice of the best.

@@ -27,7 +27,8 @@ from pinrec_core.training.validation import Validation
 logger = logging.getLogger("pinrec")
 
 
-def pretrain(dataset: Path, output: Path, *, model: ModelConfig, pretrain: PretrainConfig) -> Manifest:
+def pretrain(dataset: Path, output: Path, *, model: ModelConfig, pretrain: PretrainConfig,
+             checkpoints: Path | None = None) -> Manifest:
     """Train the base model and write it to `output` (kind "model", stage "base").
 
     Raises DataError without training targets, TrainingError when the loss stays non-finite.
