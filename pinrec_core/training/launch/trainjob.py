@@ -17,6 +17,8 @@ from typing import Any
 from kubeflow.trainer import CustomTrainerContainer, KubernetesBackendConfig, TrainerClient
 from kubeflow.trainer import options as trainer_options
 from kubeflow.trainer.constants import constants as trainer
+from kubernetes.client import ApiException
+from kubernetes.config import ConfigException
 
 from pinrec_core.config import LaunchConfig, TrainJobConfig
 from pinrec_core.errors import ConfigError, TrainingError
@@ -31,8 +33,7 @@ logger = logging.getLogger("pinrec")
 POLL_S = 5.0  # seconds between looks at the TrainJob
 PATIENCE = 60  # looks in a row that may fail, because the API server restarts, before following it is given up
 GONE_S = 120.0  # for a finished TrainJob of the same name to be removed
-# Reasons of the condition Failed that starting again does not help.
-FINAL_REASONS = {"DeadlineExceeded", "TrainingRuntimeNotSupported"}
+TOO_LATE, NO_RUNTIME = "DeadlineExceeded", "TrainingRuntimeNotSupported"  # failures that starting again does not help
 
 
 def launch_trainjob(job: Job, config: LaunchConfig, stop: StopRequest) -> None:
@@ -56,14 +57,14 @@ class TrainJobRun:
     log: PodLog = field(init=False)
 
     def attempt(self) -> None:
-        """Submit it, or find it running, and follow it to its end."""
-        self._submit()
-        with PodLog(self.client, self.shared.name, POLL_S) as self.log:
-            try:
+        """Submit it, or find it running, and follow it to its end; Ctrl-C deletes it."""
+        try:
+            self._submit()
+            with PodLog(self.client, self.shared.name, POLL_S) as self.log:
                 status = self._follow()
-            except KeyboardInterrupt:
-                self.delete()
-                raise
+        except KeyboardInterrupt:
+            self.delete()
+            raise
         if status == trainer.TRAINJOB_FAILED:
             self._explain()
 
@@ -159,15 +160,15 @@ class TrainJobRun:
 
     def _explain(self) -> None:
         """Raise why it failed: the worker's own error if one was recorded, else what the cluster says."""
-        condition = self._failed_condition()
+        condition, pods = self._failed_condition(), self._pods()
         reason = condition.get("reason", "no reason given")
-        how = (f"TrainJob {self.where} Failed, {reason}: {condition.get('message', 'no message')}; "
-               f"{self._pods()}; {self.log.relay.last_lines}\n{self._next_step()}")
-        if reason == "DeadlineExceeded":
-            raise self._timed_out(trainer.TRAINJOB_FAILED, self._pods())
-        if reason in FINAL_REASONS:
-            raise TrainingError(how)
         logger.warning("TrainJob %s Failed, %s", self.where, reason)
+        if reason == TOO_LATE:
+            raise self._timed_out(trainer.TRAINJOB_FAILED, pods)
+        how = (f"TrainJob {self.where} Failed, {reason}: {condition.get('message', 'no message')}; {pods}; "
+               f"{self.log.relay.last_lines}\n{self._next_step()}")
+        if reason == NO_RUNTIME:
+            raise TrainingError(how)
         judge(recorded_failures(self.shared.folder), how)
 
     def _timed_out(self, status: str, pods: str) -> TrainingError:
@@ -182,21 +183,25 @@ class TrainJobRun:
 
     def _failed_condition(self) -> dict[str, Any]:
         """The condition Failed as the cluster keeps it; the client tells its type only."""
-        found = self.client.backend.custom_api.get_namespaced_custom_object(
-            trainer.GROUP, trainer.VERSION, self.namespace, trainer.TRAINJOB_PLURAL, self.shared.name)
+        try:
+            found = self.client.backend.custom_api.get_namespaced_custom_object(
+                trainer.GROUP, trainer.VERSION, self.namespace, trainer.TRAINJOB_PLURAL, self.shared.name)
+        except ApiException as error:
+            return {"message": f"unknown ({error.status}, {error.reason})"}
         return next((condition for condition in found.get("status", {}).get("conditions", [])
                      if condition["type"] == trainer.TRAINJOB_FAILED), {})
 
     def _pods(self) -> str:
         """Each pod with its phase and what its container waits for or ended with; the client tells the phase only."""
-        pods = self.client.backend.core_api.list_namespaced_pod(
-            self.namespace, label_selector=f"{trainer.JOBSET_NAME_LABEL}={self.shared.name}").items
+        try:
+            pods = self.client.backend.core_api.list_namespaced_pod(
+                self.namespace, label_selector=f"{trainer.JOBSET_NAME_LABEL}={self.shared.name}").items
+        except ApiException as error:
+            return f"its pods are unknown ({error.status}, {error.reason})"
         return ", ".join(f"pod {pod.metadata.name} {_state(pod.status)}" for pod in pods) or "no pods"
 
 
 def _client(config: TrainJobConfig) -> TrainerClient:
-    from kubernetes.config import ConfigException
-
     try:
         return TrainerClient(KubernetesBackendConfig(namespace=config.namespace or None))
     except ConfigException as error:

@@ -52,12 +52,12 @@ def share(job: Job, config: LaunchConfig) -> SharedJob:
         raise ConfigError(f"trainjob.volume {volume} is no folder here: this step does not mount claim "
                           f"{config.trainjob.claim!r}; compile the pipeline with PINREC_CLAIM={config.trainjob.claim}:"
                           f"{volume}, or mount it where you run this")
-    moved = {"dataset": _on_volume(job.dataset, "dataset", volume),
-             "checkpoints": job.checkpoints or volume / "checkpoints"}
-    if isinstance(job, FinetuneJob):
-        moved["base"] = _on_volume(job.base, "model", volume)
-    job = job.model_copy(update=moved)
-    name = _name_of(job, config)
+    inputs = {"dataset": "dataset", "base": "model"} if isinstance(job, FinetuneJob) else {"dataset": "dataset"}
+    fingerprints = {role: read_manifest(getattr(job, role), kind, verify=False).fingerprint
+                    for role, kind in inputs.items()}
+    moved = {role: _on_volume(getattr(job, role), kind, fingerprints[role], volume) for role, kind in inputs.items()}
+    job = job.model_copy(update=moved | {"checkpoints": job.checkpoints or volume / "checkpoints"})
+    name = _name_of(job, config, fingerprints)
     folder = volume / "jobs" / name
     shared = SharedJob(name, job.model_copy(update={"output": folder / "output"}), folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -65,20 +65,21 @@ def share(job: Job, config: LaunchConfig) -> SharedJob:
     return shared
 
 
-def _name_of(job: Job, config: LaunchConfig) -> str:
-    """Stage and fingerprint of what is trained and where; not of where the step wants the output, new in every run."""
-    identity = fingerprint_of(job.model_copy(update={"output": Path()}), config.trainjob, str(config.processes))
+def _name_of(job: Job, config: LaunchConfig, fingerprints: dict[str, str]) -> str:
+    """Stage and fingerprint of what is trained, on what and where; the output's path, new in every run, is left out."""
+    identity = fingerprint_of(job.model_copy(update={"output": Path()}), config.trainjob, str(config.processes),
+                              *fingerprints.values())
     return f"pinrec-{job.stage}-{identity[:16]}"
 
 
-def _on_volume(source: Path, kind: str, volume: Path) -> Path:
-    """The directory itself if it lies on the volume, else its copy there, made once for all that have its fingerprint.
+def _on_volume(source: Path, kind: str, fingerprint: str, volume: Path) -> Path:
+    """The directory itself if it lies on the volume, else its copy there, made once for all that want the same.
 
     Raises IntegrityError if it is incomplete.
     """
     if source.resolve().is_relative_to(volume.resolve()):
         return source.resolve()
-    target = volume / f"{kind}s" / read_manifest(source, kind, verify=False).fingerprint[:20]
+    target = volume / f"{kind}s" / fingerprint[:20]
     if not target.exists():
         try:
             upload_tree(source, str(target))

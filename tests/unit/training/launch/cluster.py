@@ -1,7 +1,7 @@
 """A stand-in for the Kubernetes API with Kubeflow Trainer behind it, so that the real client has somebody to talk to.
 
 It answers the endpoints the client calls, refuses a TrainJob that its schema does not allow, and runs the command of
-one as a process of this machine, as a kubelet would in a pod: its exit code becomes the pod's and the TrainJob's status.
+one as a process of this machine, as a kubelet would in a pod: its exit code becomes the status of pod and TrainJob.
 """
 
 from __future__ import annotations
