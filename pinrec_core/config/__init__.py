@@ -6,6 +6,7 @@ threshold does not invalidate the training cache. Load a whole file with `Config
 
 from pinrec_core.config.data import AggregateConfig, ValidateConfig
 from pinrec_core.config.evaluation import EvaluationConfig, GateConfig, Policy
+from pinrec_core.config.launch import LaunchConfig, Launcher, TrainJobConfig
 from pinrec_core.config.log import MAX_ACTIONS, LogConfig
 from pinrec_core.config.model import AttentionBias, Conditioning, ModelConfig
 from pinrec_core.config.retrieval import GenerationConfig, IndexConfig, IndexKind
@@ -15,5 +16,6 @@ from pinrec_core.config.whole import Config
 
 __all__ = ["MAX_ACTIONS", "AggregateConfig", "AttentionBias", "Conditioning", "Config", "EvaluationConfig",
            "ExpertWeights", "FinetuneConfig", "GateConfig", "GenerationConfig", "Incidental", "IndexConfig",
-           "IndexKind", "LogConfig", "ModelConfig", "Policy", "Positive", "PretrainConfig", "Section", "Share",
-           "TrainConfig", "ValidateConfig", "ValidationMetric"]
+           "IndexKind", "LaunchConfig", "Launcher", "LogConfig", "ModelConfig", "Policy", "Positive",
+           "PretrainConfig", "Section", "Share", "TrainConfig", "TrainJobConfig", "ValidateConfig",
+           "ValidationMetric"]

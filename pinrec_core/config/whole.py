@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from pinrec_core.config.data import AggregateConfig, ValidateConfig
 from pinrec_core.config.evaluation import EvaluationConfig, GateConfig
+from pinrec_core.config.launch import LaunchConfig
 from pinrec_core.config.log import LogConfig
 from pinrec_core.config.model import ModelConfig
 from pinrec_core.config.retrieval import GenerationConfig, IndexConfig
@@ -32,6 +33,7 @@ class Config(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     gate: GateConfig
     index: IndexConfig = IndexConfig()
+    launch: LaunchConfig = LaunchConfig()
 
     @classmethod
     def load(cls, path: str | Path) -> Config:
