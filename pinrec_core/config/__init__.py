@@ -11,11 +11,18 @@ from pinrec_core.config.log import MAX_ACTIONS, LogConfig
 from pinrec_core.config.model import AttentionBias, Conditioning, ModelConfig
 from pinrec_core.config.retrieval import GenerationConfig, IndexConfig, IndexKind
 from pinrec_core.config.section import Incidental, Positive, Section, Share
-from pinrec_core.config.training import ExpertWeights, FinetuneConfig, PretrainConfig, TrainConfig, ValidationMetric
+from pinrec_core.config.training import (
+    ExpertWeights,
+    FinetuneConfig,
+    Precision,
+    PretrainConfig,
+    TrainConfig,
+    ValidationMetric,
+)
 from pinrec_core.config.whole import Config
 
 __all__ = ["MAX_ACTIONS", "AggregateConfig", "AttentionBias", "Conditioning", "Config", "EvaluationConfig",
            "ExpertWeights", "FinetuneConfig", "GateConfig", "GenerationConfig", "Incidental", "IndexConfig",
            "IndexKind", "LaunchConfig", "Launcher", "LogConfig", "ModelConfig", "Policy", "Positive",
-           "PretrainConfig", "Section", "Share", "TrainConfig", "TrainJobConfig", "ValidateConfig",
-           "ValidationMetric"]
+           "Precision", "PretrainConfig", "Section", "Share", "TrainConfig", "TrainJobConfig",
+           "ValidateConfig", "ValidationMetric"]

@@ -17,6 +17,13 @@ class ValidationMetric(StrEnum):
     NDCG = "ndcg"  # places near the top count more
 
 
+class Precision(StrEnum):
+    """Type of the numbers in matrix products while training; weights, sums and the optimiser's state stay float32."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"  # half the time on a processor that multiplies it (AVX-512 BF16, AMX, a recent GPU)
+
+
 class TrainConfig(Section):
     """What pretraining and fine-tuning share: batches, optimiser, negatives, stopping."""
 
@@ -27,6 +34,7 @@ class TrainConfig(Section):
     weight_decay: float = Field(default=0.01, ge=0)  # on the matrices of linear layers only
     warmup_share: Share = 0.05  # of all steps, linear; cosine to zero after
     grad_clip: float = Field(default=1.0, gt=0)  # gradient norm
+    precision: Precision = Precision.FLOAT32  # of matrix products; bfloat16 rounds each factor to 8 bits
     random_negatives: int = Field(default=1024, ge=0)  # uniform items per step; as many as there are = all, full
     # softmax; 0 = none: items that are never targets are then never negatives, and nothing lowers their scores
     cold_negatives: bool = True  # random negatives include items no train user engaged with; false may favour them

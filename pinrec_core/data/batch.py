@@ -5,7 +5,7 @@ Suffixes: B rows of a batch, T history tokens, N targets of a batch, K impressio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +42,10 @@ class HistoryBatch:
     def __len__(self) -> int:
         return len(self.length_B)
 
+    def to(self, device: torch.device) -> HistoryBatch:
+        """The same on another device."""
+        return HistoryBatch(*(_moved(getattr(self, field.name), device) for field in fields(self)))
+
 
 class Targets(NamedTuple):
     """What a batch must predict: one row per (engagement, action)."""
@@ -68,6 +72,15 @@ class TrainingBatch(NamedTuple):
     history: HistoryBatch
     user_B: Tensor
     targets: Targets
+
+    def to(self, device: torch.device) -> TrainingBatch:
+        """The same on another device; to a CUDA device the copies run beside what it is computing."""
+        return TrainingBatch(self.history.to(device), _moved(self.user_B, device),
+                             Targets(*(_moved(tensor, device) for tensor in self.targets)))
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def collate(histories: list[History]) -> HistoryBatch:

@@ -52,7 +52,7 @@ class TrainingSet:
                 rows: slice = slice(None)) -> Iterator[TrainingBatch]:
         """One epoch in random order, rows of similar length together, from its batch number `first` (from 0) on.
 
-        What is left out does not change what follows: everything random is drawn before the first batch. `rows` are
+        What is left out does not change what follows: all that is drawn is drawn in this very call. `rows` are
         those of each batch that are wanted: it shares batches out to several processes; a part may be empty.
         """
         order = generator.permutation(len(self))
@@ -63,8 +63,7 @@ class TrainingSet:
             part = order[start:start + span]
             part = part[np.argsort(length_R[part], kind="stable")]
             chunks += [part[i:i + batch_size] for i in range(0, len(part), batch_size)]
-        for i in generator.permutation(len(chunks))[first:]:
-            yield self._batch(chunks[i][rows])
+        return (self._batch(chunks[i][rows]) for i in generator.permutation(len(chunks))[first:])
 
     def _batch(self, rows: np.ndarray) -> TrainingBatch:
         first, last = np.searchsorted(self.row_G, rows), np.searchsorted(self.row_G, rows, side="right")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pinrec_core.config import Conditioning, ModelConfig
 from pinrec_core.model.attention import Places, RelativeBias
+from pinrec_core.model.dropout import dropout
 from pinrec_core.model.states import States
 
 
@@ -53,7 +54,7 @@ class Block(nn.Module):
         return x_BTW.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
     def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
+        return dropout(x, self.dropout, self.training)
 
 
 class ConditionedBlock(Block):

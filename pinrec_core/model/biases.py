@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pinrec_core.config import LogConfig, ModelConfig
 from pinrec_core.model.conditions import Conditions
+from pinrec_core.model.rows import gather
 
 
 class ScoreBias(nn.Module):
@@ -46,12 +47,13 @@ class ScoreBias(nn.Module):
 
     def of(self, item_P: Tensor) -> Tensor:
         """Learned biases [S + A, P] of items."""
-        return torch.cat([table[:, item_P] for table in self.tables]) * self.known_I[item_P]
+        rows = [gather(table, torch.arange(len(table))[:, None], item_P) for table in self.tables]
+        return torch.cat(rows) * self.known_I[item_P]
 
     def paired(self, asked: Conditions, item_NK: Tensor) -> Tensor:
         """Learned bias [N, K] of items that each query has for itself."""
         codes = ((self.surface_SI, asked.surface_N), (self.action_AI, asked.action_N))
-        added = [table[code_N[:, None], item_NK] for table, code_N in codes if table is not None]
+        added = [gather(table, code_N[:, None], item_NK) for table, code_N in codes if table is not None]
         return sum(added, torch.zeros(item_NK.shape)) * self.known_I[item_NK]
 
     def columns(self, surface: int, exposure: float) -> Tensor:

@@ -50,7 +50,8 @@ class ItemFeatures(nn.Module):
 
     def attributes_of(self, index_N: Tensor) -> tuple[Tensor, Tensor]:
         """Attribute rows of the given items as a flat bag: (rows, offsets [N]) in the form nn.EmbeddingBag takes."""
-        start_N, length_N = self.attribute_offsets_I1[index_N], self.attribute_offsets_I1.diff()[index_N]
+        start_N = self.attribute_offsets_I1[index_N]
+        length_N = self.attribute_offsets_I1[index_N + 1] - start_N
         offsets_N = length_N.cumsum(0) - length_N
         within = torch.arange(int(length_N.sum()), device=index_N.device) - offsets_N.repeat_interleave(length_N)
         return self.attribute_rows_A[start_N.repeat_interleave(length_N) + within], offsets_N

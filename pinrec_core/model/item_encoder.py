@@ -21,7 +21,7 @@ IdTables = Callable[[int, int, int], nn.ModuleList]  # makes so many tables of s
 
 def whole_tables(count: int, rows: int, width: int) -> nn.ModuleList:
     """Id tables that lie in this process as a whole."""
-    tables = nn.ModuleList(nn.Embedding(rows, width) for _ in range(count))
+    tables = nn.ModuleList(nn.Embedding(rows, width, sparse=True) for _ in range(count))
     for table in tables:
         nn.init.normal_(table.weight, std=ID_STD)
     return tables
@@ -35,7 +35,7 @@ class ItemEncoder(nn.Module):
         self.features, self.config = features, config
         width = 0
         if config.use_content:
-            self.attributes = nn.EmbeddingBag(config.attribute_buckets, config.attribute_dim, mode="mean")
+            self.attributes = nn.EmbeddingBag(config.attribute_buckets, config.attribute_dim, mode="mean", sparse=True)
             nn.init.normal_(self.attributes.weight, std=0.1)
             self.content_scale = CONTENT_STD * features.content_dim**0.5
             width += features.content_dim + config.attribute_dim

@@ -20,6 +20,7 @@ from pinrec_core.errors import ConfigError
 from pinrec_core.model.backbone import Backbone
 from pinrec_core.model.biases import ScoreBias
 from pinrec_core.model.conditions import ConditionEmbedding, Conditions
+from pinrec_core.model.dropout import dropout
 from pinrec_core.model.experts import Experts
 from pinrec_core.model.features import ItemFeatures
 from pinrec_core.model.item_encoder import IdTables, ItemEncoder, whole_tables
@@ -84,12 +85,18 @@ class PinRec(nn.Module):
 
     def logits(self, query_ND: Tensor, asked: Conditions, vectors_PD: Tensor, item_P: Tensor) -> Tensor:
         """The network's scores [N, P] of shared items: scale * <query, vector> + biases."""
+        query_NE, vectors_PE = self.factors(query_ND, asked, vectors_PD, item_P)
+        return query_NE @ vectors_PE.T
+
+    def factors(self, query_ND: Tensor, asked: Conditions, vectors_PD: Tensor,
+                item_P: Tensor) -> tuple[Tensor, Tensor]:
+        """The two matrices [N, E] and [P, E] whose product these scores are."""
         query_ND = self.scale * query_ND
-        if self.bias.tables:
-            # All in one product: adding a gathered [N, P] and spreading its gradient would take far longer.
-            query_ND = torch.cat([query_ND, self.bias.codes(asked)], dim=1)
-            vectors_PD = torch.cat([vectors_PD, self.bias.of(item_P).T], dim=1)
-        return query_ND @ vectors_PD.T
+        if not self.bias.tables:
+            return query_ND, vectors_PD
+        # All in one product: adding a gathered [N, P] and spreading its gradient would take far longer.
+        return (torch.cat([query_ND, self.bias.codes(asked)], dim=1),
+                torch.cat([vectors_PD, self.bias.of(item_P).T], dim=1))
 
     def paired_logits(self, query_ND: Tensor, asked: Conditions, vectors_NKD: Tensor, item_NK: Tensor) -> Tensor:
         """Scores [N, K] of items that each query has for itself."""
@@ -114,10 +121,11 @@ class PinRec(nn.Module):
         """Unit vectors [I, D] of the whole table, in evaluation mode, `block` items at a time."""
         training = self.training
         self.eval()
-        blocks = torch.arange(self.n_items).split(block)
-        vectors = torch.cat([self.item_vectors(index) for index in blocks])
+        vectors_ID = torch.empty(self.n_items, self.config.item_dim)
+        for index_N in torch.arange(self.n_items).split(block):
+            vectors_ID[index_N[0]:index_N[-1] + 1] = self.item_vectors(index_N)
         self.train(training)
-        return vectors
+        return vectors_ID
 
     def encode(self, batch: HistoryBatch, item_vectors_ID: Tensor | None = None, *, room: int = 0) -> States:
         """Read each history once; `room` columns are kept for tokens that `extend` will append.
@@ -131,7 +139,7 @@ class PinRec(nn.Module):
                               f"({self.position.num_embeddings - 1}); cut it to max_length {self.config.max_length}")
         p = self.config.dropout if self.config.embedding_dropout is None else self.config.embedding_dropout
         states = States.of(batch, masked_BT, room)
-        self.backbone(F.dropout(x + self.position.weight[: x.shape[1]], p, self.training), states)
+        self.backbone(dropout(x + self.position.weight[: x.shape[1]], p, self.training), states)
         return states
 
     def extend(self, states: States, vector_BD: Tensor, action_B: Tensor, surface_B: Tensor, time_B: Tensor) -> None:
@@ -144,7 +152,7 @@ class PinRec(nn.Module):
         """Unit queries [N, D] at hidden columns: q = L2norm(O(h, e_action, e_surface, e_offset)), as configured."""
         condition_NC = self.condition(conditions)
         hidden_NW = self.backbone.answer(states, row_N, column_N, condition_NC)
-        return F.normalize(self.head(torch.cat([hidden_NW, condition_NC], dim=-1)), dim=-1)
+        return F.normalize(self.head(torch.cat([hidden_NW, condition_NC], dim=-1)).float(), dim=-1)
 
     def action_loss(self, states: States, actions_BT: Tensor) -> Tensor:
         """Binary cross-entropy (scalar) of the positive actions of tokens whose action was masked; 0 if none was.

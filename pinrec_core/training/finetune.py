@@ -16,6 +16,7 @@ from pinrec_core.errors import ConfigError, IntegrityError
 from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest
 from pinrec_core.model.io import load_model
 from pinrec_core.model.pinrec import PinRec
+from pinrec_core.training.device import trained_on, training_device
 from pinrec_core.training.loop import Fit
 from pinrec_core.training.output import METRICS, ModelOutput
 from pinrec_core.training.ranks import ALONE, Ranks
@@ -53,7 +54,8 @@ def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune:
             fit = Fit(stage, model, views, _validation(data, surface, finetune, ranks), finetune,
                       place.folder / METRICS, experts=finetune.experts.get(surface, ExpertWeights()), checkpoints=place,
                       stop=stop, ranks=ranks)
-        fit.run()
+        with trained_on(training_device(), model):
+            fit.run()
         return wanted.seal(fit)
 
 

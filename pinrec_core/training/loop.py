@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import time
@@ -20,6 +21,7 @@ from pinrec_core.training.best import Best
 from pinrec_core.training.checkpoint import Checkpoints
 from pinrec_core.training.gradients import is_shard
 from pinrec_core.training.place import Place
+from pinrec_core.training.prefetch import prefetched
 from pinrec_core.training.ranks import ALONE, Ranks
 from pinrec_core.training.recorder import Recorder
 from pinrec_core.training.stop import StopSignals
@@ -88,8 +90,10 @@ class Fit:
         if not self.place.epoch:
             return
         self.model.train()
-        for batch in self.data.batches(self.config.batch_size, self.shuffler, self.place.position, self.ranks.rows):
-            self._step(batch)
+        batches = self.data.batches(self.config.batch_size, self.shuffler, self.place.position, self.ranks.rows)
+        with contextlib.closing(prefetched(batches, self.model.log_temperature.device)) as ready:
+            for batch in ready:
+                self._step(batch)
 
     def _step(self, batch: TrainingBatch) -> None:
         taken = self.update(batch, self.place.step)

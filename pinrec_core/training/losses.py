@@ -12,7 +12,7 @@ from torch import Tensor
 from pinrec_core.training.negatives import Negatives
 
 
-def sampled_softmax(positive_N: Tensor, pool_QP: Tensor, query_N: Tensor, negatives: Negatives,
+def sampled_softmax(positive_N: Tensor, log_z_Q: Tensor, query_N: Tensor, negatives: Negatives,
                     view_NK: Tensor | None = None, *, correct_positive: bool = False) -> Tensor:
     """Negative log-likelihood [N] of each target against the pool and its own view's ignored items.
 
@@ -25,16 +25,14 @@ def sampled_softmax(positive_N: Tensor, pool_QP: Tensor, query_N: Tensor, negati
     classic form, which lowers it too. Ignored items of the view are there with certainty and need no correction; -inf
     marks padding.
 
-    positive_N: logits of the targets. pool_QP: logits of the pool, once per query. query_N: each target's query.
-    view_NK: logits of shown and ignored items.
+    positive_N: logits of the targets. log_z_Q: log of the sum over the pool, once per query (pool.py makes it).
+    query_N: each target's query. view_NK: logits of shown and ignored items.
     """
     if correct_positive:
         positive_N = positive_N - negatives.log_expected_N
-    if negatives.whole:
-        log_z_N = pool_QP.logsumexp(1)[query_N]  # has the positive in it; nothing to correct, and half the time
-    else:
-        corrected_QP = (pool_QP - negatives.log_expected_P).masked_fill(negatives.banned_QP, float("-inf"))
-        log_z_N = torch.logaddexp(positive_N, corrected_QP.logsumexp(1)[query_N])
+    log_z_N = log_z_Q[query_N]
+    if not negatives.whole:  # a whole pool has the positive in it
+        log_z_N = torch.logaddexp(positive_N, log_z_N)
     if view_NK is not None and view_NK.shape[1]:
         log_z_N = torch.cat([log_z_N[:, None], view_NK], dim=1).logsumexp(1)
     return log_z_N - positive_N

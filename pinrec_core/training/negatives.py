@@ -3,7 +3,7 @@
 Two pools serve every target of the batch: the distinct targets of the batch (popular items, hard) and uniform random
 items (the rest of the catalogue); either may be off. With several processes N, Q and B are of one's own rows of the
 batch, C and P of the whole batch. Suffixes: N targets, Q distinct queries that ask for them, B batch rows, C draws
-(distinct pairs of user and item), U distinct items of the pool, P pool.
+(distinct pairs of user and item), P pool, X pairs of a query and a place in the pool.
 """
 
 from __future__ import annotations
@@ -31,8 +31,23 @@ class Negatives(NamedTuple):
     item_P: Tensor
     log_expected_P: Tensor  # float32
     log_expected_N: Tensor  # the same for each target's own item, for the classic correction
-    banned_QP: Tensor  # bool: not a negative of this query (what it asks for, or another positive of its user)
+    banned: Banned
     whole: bool = False
+
+
+class Banned(NamedTuple):
+    """What is no negative of a query: what it asks for, and other positives of its user. Ascending by query.
+
+    A few places in a thousand: as pairs they cost nothing beside a bool for every query and place.
+    """
+
+    query_X: Tensor
+    place_X: Tensor  # in the pool
+
+    @classmethod
+    def none(cls) -> Banned:
+        """Every place is a negative of every query."""
+        return cls(*torch.zeros(2, 0, dtype=torch.int64))
 
 
 class Draws(NamedTuple):
@@ -86,22 +101,39 @@ def draw_negatives(targets: Targets, query_N: Tensor, draws: Draws, retrievable:
         expected = kept / len(distinct) * seen + len(random) / len(retrievable)
         return expected.clamp(min=NEVER).log().float()
 
-    banned_QP = _hits(query_N, targets.item_N, item_P)
-    user_Q = query_N.new_zeros(len(banned_QP)).index_put((query_N,), draws.user_N)
-    banned_QP[:, :kept] |= _hits(draws.user_C, draws.item_C, in_batch)[user_Q]
-    return Negatives(item_P, log_expected(item_P), log_expected(targets.item_N), banned_QP)
+    return Negatives(item_P, log_expected(item_P), log_expected(targets.item_N),
+                     _banned(query_N, targets.item_N, draws, item_P, in_batch))
 
 
 def _whole_catalogue(targets: Targets, retrievable: Tensor) -> Negatives:
     """Every item once."""
-    return Negatives(retrievable, torch.zeros(len(retrievable)), torch.zeros(len(targets.item_N)),
-                     torch.zeros(1, 1, dtype=torch.bool), whole=True)
+    return Negatives(retrievable, torch.zeros(len(retrievable)), torch.zeros(len(targets.item_N)), Banned.none(),
+                     whole=True)
 
 
-def _hits(owner_N: Tensor, item_N: Tensor, item_P: Tensor) -> Tensor:
-    """bool [owners, P]: does one of the owner's items stand at this place of the pool?"""
-    item_U, place_P = item_P.unique(return_inverse=True)
-    found_N = torch.isin(item_N, item_U)
-    hit = torch.zeros(int(owner_N.max()) + 1 if len(owner_N) else 0, len(item_U), dtype=torch.bool)
-    hit[owner_N[found_N], torch.searchsorted(item_U, item_N[found_N])] = True
-    return hit[:, place_P]
+def _banned(query_N: Tensor, item_N: Tensor, draws: Draws, item_P: Tensor, in_batch: Tensor) -> Banned:
+    """A query's own targets wherever they stand in the pool, its user's other positives in the in-batch part."""
+    if not len(query_N):  # a rank without targets in this batch
+        return Banned.none()
+    asked_X, own_X = _places(item_N, item_P)
+    drawn_X, place_X = _places(draws.item_C, in_batch)  # ascending by user, as draws are
+    queries = int(query_N.max()) + 1
+    user_Q = query_N.new_zeros(queries).index_put((query_N,), draws.user_N)
+    first_U = torch.searchsorted(draws.user_C[drawn_X], torch.arange(int(draws.user_C.max()) + 2))
+    query_X, among_X = _ranges(first_U[user_Q], first_U[user_Q + 1])
+    pair_X = torch.cat([query_N[asked_X] * len(item_P) + own_X, query_X * len(item_P) + place_X[among_X]]).unique()
+    return Banned(pair_X // len(item_P), pair_X % len(item_P))
+
+
+def _places(item_N: Tensor, item_P: Tensor) -> tuple[Tensor, Tensor]:
+    """Pairs (n, p) with item_N[n] == item_P[p], ascending by n."""
+    sorted_P, order_P = item_P.sort()
+    n_X, at_X = _ranges(torch.searchsorted(sorted_P, item_N), torch.searchsorted(sorted_P, item_N, right=True))
+    return n_X, order_P[at_X]
+
+
+def _ranges(first_N: Tensor, stop_N: Tensor) -> tuple[Tensor, Tensor]:
+    """Pairs (n, x) for every x in [first, stop) of each n."""
+    count_N = stop_N - first_N
+    n_X = torch.arange(len(count_N)).repeat_interleave(count_N)
+    return n_X, torch.arange(len(n_X)) + (first_N - (count_N.cumsum(0) - count_N))[n_X]

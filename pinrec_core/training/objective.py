@@ -22,6 +22,8 @@ from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
 from pinrec_core.training.losses import least_of_groups, sampled_softmax
 from pinrec_core.training.negatives import draw_negatives, draws_of
+from pinrec_core.training.pool import log_z
+from pinrec_core.training.precision import Products, round_up
 from pinrec_core.training.ranks import ALONE, Ranks
 from pinrec_core.training.sketch import CountMinSketch
 
@@ -56,6 +58,7 @@ class Objective:
                               "raise action_mask or set action_loss to 0")
         self.model, self.config, self.ranks = model, config, ranks
         self.generator = torch.Generator().manual_seed(config.seed)  # of the negatives: in one state on all ranks
+        self.products = Products.of(config, model.log_temperature.device)
         self.sketch = CountMinSketch(config.sketch_width, config.sketch_depth, config.seed)
         # Cold items are never a positive: as negatives they may teach that an item without an id is a bad one.
         drawn_I = model.retrievable_I if config.cold_negatives else model.retrievable_I & model.trained_I
@@ -73,15 +76,17 @@ class Objective:
         negatives = draw_negatives(targets, queries.place_N, draws, self.retrievable, self.sketch, self.config,
                                    generator=self.generator)
         groups = (history.item_BT, targets.item_N, self.ranks.own_part(negatives.item_P), targets.ignored_NK)
-        vectors_UD, (item_BT, item_N, own_P, ignored_NK) = self._encode_once(groups)
+        with self.products.rounded():
+            vectors_UD, (item_BT, item_N, own_P, ignored_NK) = self._encode_once(groups)
         pool_PD = self.ranks.join_parts(vectors_UD[own_P], len(negatives.item_P))
-        states = self.model.encode(dataclasses.replace(history, item_BT=item_BT), vectors_UD)
-        query_QD = self.model.query(states, queries.row_Q, queries.column_Q, queries.asked)
+        with self.products.ragged():
+            states = self.model.encode(dataclasses.replace(history, item_BT=item_BT), vectors_UD)
+            query_QD = self.model.query(states, queries.row_Q, queries.column_Q, queries.asked)
         asked = query_QD[queries.place_N], Conditions(targets.action_N, targets.surface_N, targets.offset_N)
         positive_N = self.model.paired_logits(*asked, vectors_UD[item_N][:, None], targets.item_N[:, None])[:, 0]
-        pool_QP = self.model.logits(query_QD, queries.asked, pool_PD, negatives.item_P)
+        factors = self.model.factors(query_QD, queries.asked, pool_PD, negatives.item_P)
         loss_N = sampled_softmax(
-            positive_N, pool_QP, queries.place_N, negatives,
+            positive_N, log_z(*factors, negatives, self.products.kind), queries.place_N, negatives,
             self._view_logits(asked, vectors_UD, ignored_NK, targets.ignored_NK),
             correct_positive=self.config.correct_positive)
         loss = self.ranks.share(targets.groups) * least_of_groups(loss_N, targets.weight_N, targets.group_N)
@@ -95,7 +100,8 @@ class Objective:
         flat = torch.cat([group.clamp(min=0).flatten() for group in groups])
         distinct, place = flat.unique(return_inverse=True)
         places = place.split([group.numel() for group in groups])
-        return self.model.item_vectors(distinct), [p.view(g.shape) for p, g in zip(places, groups, strict=True)]
+        vectors_UD = self.model.item_vectors(round_up(distinct))
+        return vectors_UD, [p.view(g.shape) for p, g in zip(places, groups, strict=True)]
 
     def _view_logits(self, asked: tuple[Tensor, Conditions], vectors_UD: Tensor, place_NK: Tensor,
                      ignored_NK: Tensor) -> Tensor | None:

@@ -19,6 +19,7 @@ from pinrec_core.data.windows import engagement_windows
 from pinrec_core.manifest import Manifest, fingerprint_of
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.training.counts import action_shares, log_exposure, transitions_of
+from pinrec_core.training.device import trained_on, training_device
 from pinrec_core.training.loop import Fit
 from pinrec_core.training.output import METRICS, ModelOutput
 from pinrec_core.training.ranks import ALONE, Ranks
@@ -55,7 +56,8 @@ def pretrain(dataset: Path, output: Path, *, model: ModelConfig, pretrain: Pretr
             validation = Validation.before_the_window(data, data.log.surfaces, pretrain, ranks)
             fit = new_base(data, validation, model, pretrain, place.folder / METRICS, ranks)
             fit.checkpoints, fit.stop = place, stop
-        fit.run()
+        with trained_on(training_device(), fit.model):
+            fit.run()
         return wanted.seal(fit)
 
 
@@ -67,7 +69,8 @@ def fit_base(data: Dataset, validation: Validation, model: ModelConfig, pretrain
     """
     fit = new_base(data, validation, model, pretrain, metrics)
     fit.deadline = deadline
-    fit.run()
+    with trained_on(training_device(), fit.model):
+        fit.run()
     return fit
 
 

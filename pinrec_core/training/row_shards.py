@@ -48,7 +48,7 @@ class RowShards(nn.Module):
         one_W = [1] * self.ranks.size
         given_W = self.ranks.exchange(asked_W, one_W, one_W).tolist()
         wanted = self.ranks.exchange(distinct_M, asked_W.tolist(), given_W)
-        own_D = F.embedding(wanted - self.first, self.weight)
+        own_D = F.embedding(wanted - self.first, self.weight, sparse=True)
         return F.embedding(place_N, self.ranks.exchange(own_D, given_W, asked_W.tolist()))
 
     @torch.no_grad()

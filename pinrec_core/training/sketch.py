@@ -17,8 +17,8 @@ class CountMinSketch:
     def __init__(self, width: int, depth: int, seed: int = 0):
         generator = torch.Generator().manual_seed(seed)
         self.counts = torch.zeros(depth, width, dtype=torch.int64)
-        self.a_R = torch.randint(1, PRIME, (depth, 1), generator=generator)
-        self.b_R = torch.randint(0, PRIME, (depth, 1), generator=generator)
+        self.a_R = torch.randint(1, PRIME, (depth, 1), generator=generator, device="cpu").to(self.counts.device)
+        self.b_R = torch.randint(0, PRIME, (depth, 1), generator=generator, device="cpu").to(self.counts.device)
         self.total = 0
 
     def add(self, item_N: Tensor) -> None:

@@ -12,14 +12,12 @@ import torch
 from torch import Tensor
 
 from pinrec_core.config import TrainConfig, ValidationMetric
-from pinrec_core.data.batch import HistoryBatch, collate
+from pinrec_core.data.batch import collate
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.requests import Requests, requests_in
-from pinrec_core.model.conditions import Conditions, elapsed_offset
-from pinrec_core.model.experts import Experts, Spoken
+from pinrec_core.model.experts import Experts
 from pinrec_core.model.pinrec import PinRec
-from pinrec_core.model.transitions import LATEST, NEIGHBOURS
-from pinrec_core.schemas import NO_ITEM
+from pinrec_core.training.likeliest import Mixture, likeliest
 from pinrec_core.training.ranks import ALONE, Ranks
 
 TOP = 50  # items of a list that are looked at
@@ -80,10 +78,9 @@ class Validation:
         """Per request, the metric with each of the experts' weights."""
         for first in range(0, len(requests), REQUESTS_AT_ONCE):
             part = requests.take(np.arange(first, min(first + REQUESTS_AT_ONCE, len(requests))))
-            history = collate(part.histories(self.dataset, model.config.max_length))
-            score_RI = outcome_mixture(model, vectors_ID, history, part.surface, torch.from_numpy(part.time_R)).log()
-            top_WRK = [(score_RI + told_RI).topk(min(TOP, len(vectors_ID)), dim=1).indices.numpy()
-                       for told_RI in _told(model, history, part.surface, experts)]
+            history = collate(part.histories(self.dataset, model.config.max_length)).to(vectors_ID.device)
+            mixture = Mixture(model, vectors_ID, history, part.surface, torch.from_numpy(part.time_R))
+            top_WRK = likeliest(mixture, history, experts, TOP).cpu().numpy()
             for row, items in enumerate(np.split(part.item_T, part.offsets_R1[1:-1])):
                 yield [METRICS[self.metric](np.isin(top_RK[row], items), len(items)) for top_RK in top_WRK]
 
@@ -99,33 +96,3 @@ def _ndcg(hit_K: np.ndarray, targets: int) -> float:
 
 
 METRICS = {ValidationMetric.RECALL: _recall, ValidationMetric.NDCG: _ndcg}
-
-
-def _told(model: PinRec, history: HistoryBatch, surface: str, experts: Sequence[Experts]) -> Iterator[Tensor]:
-    """What counted experts add to the log-probability of every item, [R, I], for each of their weights."""
-    most = min(model.n_items, LATEST * NEIGHBOURS) if any(weights.transitions for weights in experts) else 0
-    spoken = Spoken.of(history, model.transitions, model.retrievable_I.numpy(), most)
-    place_RC = torch.from_numpy(np.where(spoken.item_BC == NO_ITEM, model.n_items, spoken.item_BC))
-    for weights in experts:
-        told_RI = torch.zeros(len(history), model.n_items + 1)
-        told_RI.scatter_(1, place_RC, torch.from_numpy(spoken.log_odds(weights)))
-        if weights.exposure:
-            told_RI[:, :-1] += weights.exposure * model.bias.log_exposure_SI[model.log.surface_names.index(surface)]
-        yield told_RI[:, :-1]
-
-
-def outcome_mixture(model: PinRec, vectors_ID: Tensor, history: HistoryBatch, surface: str, time_R: Tensor) -> Tensor:
-    """p(item | history, surface, time of the request) [R, I]: the outcomes' softmaxes, mixed by how often each occurs.
-
-    What is asked for is "now": in a model with time offsets the one that the request is from its history's end.
-    """
-    states, row_R = model.encode(history, vectors_ID), torch.arange(len(history))
-    code_R = torch.full_like(row_R, model.log.surface_names.index(surface))
-    offset_R = elapsed_offset(states.last.time_BL, time_R, 0.0, model.config.offsets_s)
-    mixture, items = torch.zeros(len(history), len(vectors_ID)), torch.arange(len(vectors_ID))
-    for action, share in model.action_shares[surface].items():
-        if share > 0:
-            conditions = Conditions(torch.full_like(row_R, model.log.action_names.index(action)), code_R, offset_R)
-            logits = model.logits(model.query(states, row_R, states.last_B, conditions), conditions, vectors_ID, items)
-            mixture += share * logits.masked_fill(~model.retrievable_I, float("-inf")).softmax(1)
-    return mixture

@@ -7,6 +7,7 @@ import torch
 
 from pinrec_core.config import Conditioning
 from pinrec_core.data.batch import HistoryBatch, collate
+from pinrec_core.training.optimizer import RowwiseAdamW
 
 from .small import CONFIG, history, make
 
@@ -54,7 +55,7 @@ def test_it_can_be_learned_from_the_item():
     model = masked_model()
     one = history(6)
     batch = collate([one._replace(actions_T=1 + one.item_T % 2)])  # even items are clicked, odd ones saved
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    optimizer = RowwiseAdamW(model.parameters(), lr=0.01)
     for _ in range(60):
         loss = model.action_loss(model.encode(batch), batch.actions_BT)
         optimizer.zero_grad()

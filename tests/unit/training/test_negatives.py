@@ -10,6 +10,7 @@ from pinrec_core.config import PretrainConfig
 from pinrec_core.data.batch import Targets
 from pinrec_core.training.losses import sampled_softmax
 from pinrec_core.training.negatives import draw_negatives, draws_of
+from pinrec_core.training.pool import log_z
 from pinrec_core.training.sketch import CountMinSketch
 
 
@@ -26,6 +27,15 @@ def drawn(asked, user_B, retrievable, sketch, **config):
     return draw_negatives(asked, own_N, draws_of(asked, user_B), retrievable, sketch, PretrainConfig(**config))
 
 
+def banned_QP(found, queries: int) -> torch.Tensor:
+    """The banned pairs as a bool for every query and place."""
+    out_QP = torch.zeros(queries, len(found.item_P), dtype=torch.bool)
+    out_QP[found.banned.query_X, found.banned.place_X] = True
+    assert found.banned.query_X.tolist() == sorted(found.banned.query_X.tolist())
+    assert len(found.banned.query_X) == out_QP.sum(), "a pair is there once"
+    return out_QP
+
+
 def sketch_of(items) -> CountMinSketch:
     sketch = CountMinSketch(1024, 2)
     sketch.add(torch.tensor(items))
@@ -39,7 +49,7 @@ def test_own_item_and_other_positives_of_the_user_are_no_negatives():
                   random_negatives=1)
     in_batch = found.item_P[:4].tolist()
     allowed = [[item for item, banned in zip(in_batch, row[:4].tolist(), strict=True) if not banned]
-               for row in found.banned_QP]
+               for row in banned_QP(found, 4)]
     assert allowed[0] == allowed[1] == allowed[3] == [7]
     assert sorted(allowed[2]) == [5, 6, 8]
 
@@ -48,13 +58,13 @@ def test_what_a_query_asks_for_besides_is_no_negative_of_it():
     asked, user_B = targets([0, 0, 1], [3, 4, 5]), torch.tensor([0, 1])
     found = draw_negatives(asked, torch.tensor([1, 1, 0]), draws_of(asked, user_B), torch.tensor([3, 4, 5, 6] * 20),
                            sketch_of([3, 4, 5]), PretrainConfig(in_batch_negatives=0, random_negatives=50))
-    allowed = [sorted(set(found.item_P[~row].tolist())) for row in found.banned_QP]
+    allowed = [sorted(set(found.item_P[~row].tolist())) for row in banned_QP(found, 2)]
     assert allowed == [[3, 4, 6], [5, 6]]
 
 
 def test_a_random_draw_of_the_positive_is_banned():
     found = drawn(targets([0], [3]), torch.tensor([0]), torch.full((6,), 3), sketch_of([3]), random_negatives=5)
-    assert found.banned_QP.all()
+    assert banned_QP(found, 1).all()
 
 
 def test_expected_counts_by_hand():
@@ -94,7 +104,8 @@ def test_random_only_and_in_batch_only():
 def test_a_batch_of_one_user_without_random_negatives_has_no_negatives(correct_positive):
     found = drawn(targets([0, 0], [1, 2]), torch.tensor([0]), torch.arange(10), sketch_of([1, 2]), random_negatives=0)
     logits = torch.zeros(2, 2, requires_grad=True)
-    loss = sampled_softmax(torch.zeros(2), logits, torch.arange(2), found, correct_positive=correct_positive)
+    log_z_Q = log_z(logits, torch.eye(2), found)
+    loss = sampled_softmax(torch.zeros(2), log_z_Q, torch.arange(2), found, correct_positive=correct_positive)
     loss.sum().backward()
     assert loss.tolist() == [0, 0] and torch.isfinite(logits.grad).all()
 
@@ -121,7 +132,8 @@ def estimates_of_z(logits, positive: int, repeats: int = 1500, **config) -> tupl
         items = [positive, *generator.choice(N_ITEMS, size=N_USERS - 1, p=POPULARITY.numpy()).tolist()]
         pool = drawn(targets(list(range(N_USERS)), items), torch.arange(N_USERS), torch.arange(N_ITEMS), sketch,
                      **config)
-        loss = sampled_softmax(logits[items], logits[pool.item_P].expand(N_USERS, -1), torch.arange(N_USERS), pool)[0]
+        log_z_Q = log_z(torch.ones(N_USERS, 1, dtype=torch.float64), logits[pool.item_P][:, None], pool)
+        loss = sampled_softmax(logits[items], log_z_Q, torch.arange(N_USERS), pool)[0]
         found.append(torch.exp(loss + logits[positive]).item())
     return float(np.mean(found)), float(np.std(found) / math.sqrt(repeats))
 
@@ -141,7 +153,7 @@ def test_the_estimate_of_z_is_the_full_softmax_of_the_catalogue(config):
 def test_a_pool_as_large_as_the_catalogue_is_every_item_once():
     found = drawn(targets([0, 0], [3, 4]), torch.tensor([0]), torch.arange(2, 7), sketch_of([3, 4]), random_negatives=5)
     assert found.item_P.tolist() == [2, 3, 4, 5, 6]
-    assert found.whole and not found.log_expected_P.any() and not found.banned_QP.any()
+    assert found.whole and not found.log_expected_P.any() and not len(found.banned.query_X)
 
 
 def test_the_sketch_never_counts_too_little_and_is_exact_when_wide():

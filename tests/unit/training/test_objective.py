@@ -12,6 +12,7 @@ from pinrec_core.errors import ConfigError
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.training.counts import action_shares
 from pinrec_core.training.objective import Objective
+from pinrec_core.training.optimizer import RowwiseAdamW
 
 MODEL = ModelConfig(width=16, layers=2, heads=2, item_dim=16, max_length=8, id_buckets=64, id_dim=16, dropout=0.0,
                     id_dropout=0.0, action_mask=1.0)
@@ -46,7 +47,7 @@ def test_the_action_loss_needs_masked_actions(dataset):
 @pytest.mark.parametrize("conditioning", ["none", "outcome", "backbone"])
 def test_every_conditioning_trains(dataset, conditioning):
     model = model_of(dataset, conditioning=conditioning)
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    optimizer = RowwiseAdamW(model.parameters(), lr=0.01)
     losses = []
     for _ in range(30):
         losses.append(loss(dataset, model))

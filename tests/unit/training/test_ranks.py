@@ -81,7 +81,7 @@ def first_step(ranks: Ranks, data, stage: str, rows: list[int], config=CONFIG) -
     loss = objective(rows_of(data, stage)._batch(np.array(rows)[ranks.rows]))
     loss.backward()
     loss = sum_gradients(list(model.parameters()), loss, ranks)
-    gradients = {name: None if p.grad is None else p.grad.numpy() for name, p in model.named_parameters()}
+    gradients = {name: None if p.grad is None else p.grad.to_dense().numpy() for name, p in model.named_parameters()}
     return loss.item(), gradients, objective.sketch.counts.numpy()
 
 

@@ -59,7 +59,7 @@ def vectors(ranks: Ranks, data, asked: list[list[int]]) -> tuple[list, list, flo
     found = [model.item_vectors(torch.tensor(own)) for own in (asked if ranks.size == 1 else [asked[ranks.rank]])]
     loss = sum((vector * torch.arange(vector.numel()).view(vector.shape).sin()).sum() for vector in found)
     loss.backward()
-    gradients = [table.weight.grad.numpy().copy() for table in model.item_encoder.ids]
+    gradients = [table.weight.grad.to_dense().numpy().copy() for table in model.item_encoder.ids]
     parameters = list(model.parameters())
     loss = sum_gradients(parameters, loss, ranks)
     norm = clip_gradients(parameters, 0.5, ranks)
