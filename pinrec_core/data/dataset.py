@@ -48,15 +48,15 @@ class Dataset:
     def open(cls, path: Path, verify: bool = True) -> Dataset:
         """Read a complete dataset. Raises IntegrityError if it is incomplete or altered."""
         manifest = read_manifest(path, "dataset", verify=verify)
-        sequences = _read_parts(path / "sequences")
-        views = _read_parts(path / "views")
-        user_ids = _users_of(sequences, views)
-        silent = len(user_ids) - sequences.num_rows  # users who were shown items and never engaged
+        sequences, views = _Columns(path / "sequences"), _Columns(path / "views")
+        engaged_ids, shown_ids = sequences["user_id"].combine_chunks(), views["user_id"]
+        user_ids = _users_of(engaged_ids, shown_ids)
+        silent = len(user_ids) - len(engaged_ids)  # users who were shown items and never engaged
         length_U = np.concatenate([_lengths(sequences["item"]), np.zeros(silent, np.int64)])
         split_U = np.full(len(user_ids), SPLITS.index("train"), np.int8)
-        view_user_V = pc.index_in(views["user_id"], value_set=user_ids).to_numpy().astype(np.int64)
+        view_user_V = pc.index_in(shown_ids, value_set=user_ids).to_numpy().astype(np.int64)
         split_U[view_user_V] = views["split"].to_numpy()
-        split_U[: sequences.num_rows] = sequences["split"].to_numpy()
+        split_U[: len(engaged_ids)] = sequences["split"].to_numpy()
         return cls(
             manifest=manifest, log=LogConfig.model_validate(manifest.facts["log"]),
             items=pq.read_table(path / "items.parquet"), user_ids=user_ids, split_U=split_U,
@@ -127,13 +127,18 @@ class Dataset:
         return History(self.item_E[rows], self.actions_E[rows], self.surface_E[rows], self.time_E[rows])
 
 
-def _read_parts(folder: Path) -> pa.Table:
-    return pa.concat_tables([pq.read_table(part) for part in sorted(folder.glob("*.parquet"))])
+class _Columns:
+    """The columns of a table in parts, read one at a time: beside the result one column is held, not a table."""
+
+    def __init__(self, folder: Path):
+        self.parts = sorted(folder.glob("*.parquet"))
+
+    def __getitem__(self, name: str) -> pa.ChunkedArray:
+        return pa.concat_tables([pq.read_table(part, columns=[name]) for part in self.parts])[name]
 
 
-def _users_of(sequences: pa.Table, views: pa.Table) -> pa.Array:
-    engaged = sequences["user_id"].combine_chunks()
-    shown = pc.unique(views["user_id"])
+def _users_of(engaged: pa.Array, shown: pa.ChunkedArray) -> pa.Array:
+    shown = pc.unique(shown)
     silent = shown.filter(pc.invert(pc.is_in(shown, value_set=engaged)))
     return pa.concat_arrays([engaged, silent])
 
