@@ -4,12 +4,13 @@
     python benchmarks/surfaces.py --data work/kuairand/data --work work/surfaces --json work/surfaces/kuairand.json
     python benchmarks/surfaces.py --world demo --work work/surfaces --json work/surfaces/demo.json --seeds 3
 
-Rows: popularity, recent popularity of the surface, co-occurrence, co-occurrence x recent popularity, SASRec with a
-softmax, PinRec with one vector, unconditioned, outcome conditioned, + multi-token, + fine-tuning, + impression
-negatives (and `--variant NAME:model.key=value`). Every row answers the same requests. Measured are recall of the merged
-list, unordered recall@10 of equally many vectors (the first V in generation order, none merged), by surface and true
-action, coverage, distinct items, all with bootstrap intervals over users, and the paired difference from the row
-before; then generation steps, and what a budget of one action does to the recall of every action.
+Rows: popularity, recent popularity and recent exposure of the surface, co-occurrence, co-occurrence x recent
+popularity, SASRec with a softmax, PinRec with one vector, unconditioned, outcome conditioned, + multi-token,
++ fine-tuning, + impression negatives (and `--variant NAME:model.key=value`). Every row answers the same requests.
+Measured are recall of the merged list, and of that list without what the history has, unordered recall@10 of equally
+many vectors (the first V in generation order, none merged), by surface and true action, coverage, distinct items, all
+with bootstrap intervals over users, and the paired difference from the row before; then generation steps, and what a
+budget of one action does to the recall of every action.
 
 Models are kept below --work and reused while settings, dataset and code are the same. With --budget-minutes nothing
 more is begun once the time is over (what runs is finished); what was left out is named in the JSON.

@@ -1,8 +1,9 @@
 """From a row to per-user numbers on one surface: its merged list, its vectors by themselves, its outcome budgets.
 
-Column keys are (metric,) over all targets, ("action", name, metric) over those of one true action, ("steps", S, metric)
-for other numbers of generation steps, and ("lift", a, b) for recall on targets of action b with the whole budget on
-action a ("" = the shares seen in training). Suffixes: R requests, T targets, N list length, M queries, U users.
+Column keys are (metric,) over all targets, ("unseen " + metric,) of lists without what the history has, ("action",
+name, metric) over targets of one true action, ("steps", S, metric) for other numbers of generation steps, and ("lift",
+a, b) for recall on targets of action b with the whole budget on action a ("" = the shares seen in training).
+Suffixes: R requests, T targets, N list length, M queries, U users, H history.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+from leave_one_out import without_seen
 from surfaces_rows import Row
 
 from pinrec_core.config import Config, GenerationConfig
+from pinrec_core.data.batch import collate
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.evaluation.cohort import Cohort, build_cohort
 from pinrec_core.evaluation.metrics import NEVER, best_ranks, coverage, distinct_items
@@ -45,6 +48,8 @@ class Surface:
         self.data, self.name, self.config = data, name, config
         self.cohort: Cohort = build_cohort(data, name, config.evaluation)
         self.retrievable = int(data.retrievable_I.sum())
+        histories = self.cohort.histories(data, 0, len(self.cohort), max(config.evaluation.ks) // 2)
+        self.seen_RH = collate(histories).item_BT.numpy()  # of the latest: of no more can a list be left long enough
 
     def of_lists(self, item_RN: np.ndarray) -> Measured:
         """A system that gives one list; as one vector it is that list."""
@@ -122,6 +127,7 @@ class Surface:
     def _of_answers(self, answers: Answers, vectors: tuple[int, ...]) -> Measured:
         """Recall of lists, over all targets and by action; `vectors` says as how many vectors a list also counts."""
         columns = self._columns(answers._replace(best_rank_T=None), self.config.evaluation.ks)
+        columns |= self._unseen(answers)
         for count in vectors:
             columns |= self._unordered(answers.rank_T, count)
         facts = {"vectors": answers.vectors if not math.isnan(answers.vectors) else 1.0}
@@ -129,6 +135,13 @@ class Surface:
             facts[f"coverage@{k}"] = coverage(answers.item_RN, k, self.retrievable)
             facts[f"distinct@{k}"] = float(distinct_items(answers.item_RN, k))
         return Measured(columns, facts)
+
+    def _unseen(self, answers: Answers) -> dict[Key, np.ndarray]:
+        """Recall of the lists without what the request's history has, at cut-offs that are left long enough."""
+        longest = max(self.config.evaluation.ks)
+        unseen = plain_answers(without_seen(answers.item_RN, self.seen_RH, longest), self.cohort)
+        ks = tuple(k for k in self.config.evaluation.ks if 2 * k <= longest)
+        return {("unseen " + key[0],): value_U for key, value_U in self._columns(unseen, ks).items() if len(key) == 1}
 
     def _unordered(self, rank_T: np.ndarray, count: int) -> dict[Key, np.ndarray]:
         """Unordered recall of so many vectors, over all targets and by action."""

@@ -19,7 +19,8 @@ from surfaces_rows import Row
 from pinrec_core.evaluation.bootstrap import Estimate, estimates
 
 Found = dict[Key, Estimate]
-SHOWN = ("recall@10", "recall@50", "recall@100", "unordered_recall@10 of 1", "unordered_recall@10 of 6",
+LISTS = ("recall@10", "recall@50", "recall@100")
+SHOWN = (*LISTS, "unseen recall@50", "unordered_recall@10 of 1", "unordered_recall@10 of 6",
          "unordered_recall@10 of 16")
 
 
@@ -126,7 +127,7 @@ def print_surface(name: str, document: dict[str, Any], console: Console) -> None
     steps = Table("row", "steps", "recall@10", "recall@50", "recall@100", "kept vectors", title=f"{name}: steps")
     for row in document["rows"]:
         for count, part in row["steps"].items():
-            steps.add_row(row["name"], count, *[_text(part["metrics"].get(m)) for m in SHOWN[:3]],
+            steps.add_row(row["name"], count, *[_text(part["metrics"].get(m)) for m in LISTS],
                           f"{part['facts']['vectors']:.1f}")
     lift = document["lift"].get("budget_on", {})
     asked = document["lift"].get("training_shares", {})

@@ -61,6 +61,7 @@ def all_rows(config: Config) -> list[Row]:
     return [
         Row("popularity", Source.BASELINE, "most engaged with on all surfaces"),
         Row("recent_surface_popularity", Source.BASELINE, "most engaged with on the surface, old ones counting less"),
+        Row("recent_surface_exposure", Source.BASELINE, "most shown on the surface, acted on or not, old ones less"),
         Row("cooccurrence", Source.BASELINE, "what follows the history's items, untrained"),
         Row("cooccurrence_x_recent", Source.BASELINE, "the same times recent popularity on the surface"),
         Row("sasrec_softmax", Source.SASREC, "SASRec with a softmax over the whole catalogue"),

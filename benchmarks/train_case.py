@@ -30,10 +30,13 @@ from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.windows import TrainingSet, engagement_windows
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.training import objective as objective_module
+from pinrec_core.training.counts import action_shares
+from pinrec_core.training.gradients import clip_gradients
 from pinrec_core.training.objective import Objective
-from pinrec_core.training.optimizer import clip_gradients, optimizer_of
+from pinrec_core.training.optimizer import optimizer_of
 from pinrec_core.training.prefetch import prefetched
-from pinrec_core.training.pretrain import action_shares, fit_base
+from pinrec_core.training.pretrain import fit_base
+from pinrec_core.training.ranks import ALONE
 
 CONFIG = Path(__file__).parents[1] / "pipelines/configs/amazon.toml"
 WARM = 60  # steps before the clock starts: buffers grow, and bfloat16 products are compiled
@@ -60,7 +63,7 @@ class Run:
         loss = self.objective(batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        clip_gradients(self.model, self.config.grad_clip)
+        clip_gradients(list(self.model.parameters()), self.config.grad_clip, ALONE)
         self.optimizer.step()
         if not math.isfinite(loss.item()):
             sys.exit("the loss is not finite")
@@ -115,10 +118,11 @@ def quality(data: str, work: str, width: int, target: float, precision: str) -> 
     seconds = time.perf_counter() - validation.start
     reached = {name: min((point[0] for point in validation.curve if point[place] >= target), default=None)
                for place, name in ((1, "network_target_s"), (2, "target_s"))}
-    positions = fit.step / fit.steps * len(fit.data.row_G)
+    epochs = fit.place.step / fit.steps
+    positions = epochs * len(fit.data.row_G)
     return {"width": width, "curve": validation.curve, "target": target, **reached, "seconds": seconds,
             "training_s": validation.training_s, "positions_s": positions / validation.training_s,
-            "hit_rate@10": max(validation.hit_rates(fit.model)), "epochs": fit.step / fit.steps}
+            "hit_rate@10": max(validation.hit_rates(fit.model)), "epochs": epochs}
 
 
 def profile(data: str, work: str, width: int, steps: int, precision: str) -> dict:
@@ -135,7 +139,8 @@ def profile_of(run: Run, steps: int) -> dict:
     inside = ((model, "item_vectors", "item vectors"), (model, "encode", "backbone"), (model, "query", "queries"),
               (objective_module, "draw_negatives", "negatives"), (objective_module, "log_z", "pool softmax"))
     calls = {"objective": run.objective, "backward": lambda loss: loss.backward(), "optimizer": run.optimizer.step,
-             "clip": lambda: clip_gradients(model, run.config.grad_clip), "wait for the batch": lambda: next(batches)}
+             "clip": lambda: clip_gradients(list(model.parameters()), run.config.grad_clip, ALONE),
+             "wait for the batch": lambda: next(batches)}
     timed = {part: _timed(call, part, spent) for part, call in calls.items()}
     with contextlib.ExitStack() as stack:
         for owner, name, part in inside:

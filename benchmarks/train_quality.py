@@ -13,6 +13,7 @@ from leave_one_out import LeaveOneOut, without_seen
 
 from pinrec_core.config import PretrainConfig
 from pinrec_core.data.batch import collate
+from pinrec_core.model.experts import Experts
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
 from pinrec_core.training.likeliest import Mixture, likeliest
@@ -52,9 +53,10 @@ class TimedValidation(Validation):
             history = collate(part.histories(self.dataset, model.config.max_length))
             whole = part.histories(self.dataset, int(np.diff(self.dataset.offsets_U1).max()))
             seen_RH = collate(whole).item_BT.numpy()
-            mixture = Mixture(model, vectors_ID, history, part.surface)
+            mixture = Mixture(model, vectors_ID, history, part.surface, torch.from_numpy(part.time_R))
             weights = WEIGHTS if model.transitions is not None else WEIGHTS[:1]
-            for number, item_RM in enumerate(likeliest(mixture, history, weights, K + seen_RH.shape[1]).numpy()):
+            experts = [Experts(transitions=weight) for weight in weights]
+            for number, item_RM in enumerate(likeliest(mixture, history, experts, K + seen_RH.shape[1]).numpy()):
                 list_RK = without_seen(item_RM, np.where(seen_RH >= 0, seen_RH, NO_ITEM), K)
                 hits_W[number] += (list_RK == part.item_T[:, None]).any(1).sum()
         return (hits_W / len(requests)).tolist()

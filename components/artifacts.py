@@ -1,4 +1,4 @@
-"""What components share: how outputs are described to KFP, and where a run leaves its results.
+"""What components share: how outputs are described to KFP, where a run leaves its results, how a training is started.
 
 Takes KFP artifacts by their attributes alone, so that a step imports nothing of kfp through it.
 """
@@ -6,13 +6,21 @@ Takes KFP artifacts by their attributes alone, so that a step imports nothing of
 from __future__ import annotations
 
 import json
+import logging
 import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pinrec_core.config import LaunchConfig
+from pinrec_core.errors import EXIT_PREEMPTED, Preempted
 from pinrec_core.manifest import Manifest
 from pinrec_core.report.run_folder import run_folder
+from pinrec_core.training.job import Job
+from pinrec_core.training.launch.start import launch
+
+logger = logging.getLogger("pinrec")
 
 
 def describe(artifact: Any, manifest: Manifest) -> None:
@@ -35,6 +43,18 @@ def log_metrics(metrics: Any, values: Mapping[str, Any]) -> None:
 def folder_of(registry: str, run_id: str) -> str:
     """The run's folder. Inside a loop KFP's local runner appends "/<iteration>" to the job name; the run is before."""
     return run_folder(registry, run_id.partition("/")[0])
+
+
+def train(job: Job, section: str) -> Manifest:
+    """Train where section [launch], as JSON, says. A preempted step ends with exit code 75, so that it is tried again.
+
+    Raises what launch raises.
+    """
+    try:
+        return launch(job, LaunchConfig.parse(section))
+    except Preempted as stopped:
+        logger.warning("%s", stopped)
+        sys.exit(EXIT_PREEMPTED)
 
 
 def _is_number(value: Any) -> bool:

@@ -7,7 +7,7 @@ from components.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def finetune(
-    dataset: dsl.Input[dsl.Dataset], base: dsl.Input[dsl.Model], surface: str, finetune: str,
+    dataset: dsl.Input[dsl.Dataset], base: dsl.Input[dsl.Model], surface: str, finetune: str, launch: str,
     model: dsl.Output[dsl.Model], metrics: dsl.Output[dsl.Metrics],
 ):
     """Fit the base model to the feed views of one surface.
@@ -17,16 +17,17 @@ def finetune(
         base: What pretrain wrote.
         surface: Name of the surface.
         finetune: Section [finetune] as JSON.
+        launch: Section [launch] as JSON: where the training processes run.
         model: The surface's candidate model.
         metrics: Facts and counts of the training run.
     """
     from pathlib import Path
 
-    from components.artifacts import describe, log_metrics
+    from components.artifacts import describe, log_metrics, train
     from pinrec_core.config import FinetuneConfig
-    from pinrec_core.training.finetune import finetune as run
+    from pinrec_core.training.job import FinetuneJob
 
-    manifest = run(Path(dataset.path), Path(base.path), Path(model.path), surface=surface,
-                   finetune=FinetuneConfig.parse(finetune))
+    manifest = train(FinetuneJob(dataset=Path(dataset.path), base=Path(base.path), output=Path(model.path),
+                                 surface=surface, finetune=FinetuneConfig.parse(finetune)), launch)
     describe(model, manifest)
     log_metrics(metrics, manifest.counts | manifest.facts)

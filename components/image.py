@@ -1,9 +1,12 @@
-"""The container image every component runs in, named in one place.
+"""Where every component runs: the container image, and the volume of the training steps, named in one place.
 
 KFP caches by image name, so a tag must be immutable. Compile for another target with
-`PINREC_IMAGE=registry.example/pinrec:0.1.0 pinrec compile --output FILE`.
+`PINREC_IMAGE=registry.example/pinrec:0.1.0 PINREC_CLAIM=pinrec:/mnt/pinrec pinrec compile --output FILE`.
 """
 
 import os
 
 IMAGE = os.environ.get("PINREC_IMAGE", "pinrec:0.1.0")
+# "claim:folder": the PersistentVolumeClaim that pretrain and finetune mount, and where. It keeps their place when the
+# pod goes ([launch] checkpoints), and is what they share with their TrainJob ([launch.trainjob] claim and volume).
+CLAIM, _, CLAIM_FOLDER = os.environ.get("PINREC_CLAIM", "").partition(":")

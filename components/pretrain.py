@@ -7,7 +7,7 @@ from components.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def pretrain(
-    dataset: dsl.Input[dsl.Dataset], model: str, pretrain: str,
+    dataset: dsl.Input[dsl.Dataset], model: str, pretrain: str, launch: str,
     base: dsl.Output[dsl.Model], curve: dsl.Output[dsl.Artifact], metrics: dsl.Output[dsl.Metrics],
 ):
     """Train one base model on the engagements of all surfaces.
@@ -16,6 +16,7 @@ def pretrain(
         dataset: What aggregate_logs wrote.
         model: Section [model] as JSON.
         pretrain: Section [pretrain] as JSON.
+        launch: Section [launch] as JSON: where the training processes run.
         base: The base model.
         curve: Its training metrics alone, for the report.
         metrics: Facts and counts of the training run.
@@ -23,12 +24,12 @@ def pretrain(
     import shutil
     from pathlib import Path
 
-    from components.artifacts import describe, log_metrics
+    from components.artifacts import describe, log_metrics, train
     from pinrec_core.config import ModelConfig, PretrainConfig
-    from pinrec_core.training.pretrain import pretrain as run
+    from pinrec_core.training.job import PretrainJob
 
-    manifest = run(Path(dataset.path), Path(base.path), model=ModelConfig.parse(model),
-                   pretrain=PretrainConfig.parse(pretrain))
+    manifest = train(PretrainJob(dataset=Path(dataset.path), output=Path(base.path), model=ModelConfig.parse(model),
+                                 pretrain=PretrainConfig.parse(pretrain)), launch)
     describe(base, manifest)
     Path(curve.path).mkdir()
     shutil.copy(Path(base.path, "metrics.jsonl"), curve.path)

@@ -6,6 +6,8 @@ import difflib
 
 from pydantic import BaseModel, ValidationError
 
+EXIT_PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: not done and not wrong, call again
+
 
 class PinrecError(Exception):
     """Base of every error whose message is meant for a person; the CLI prints it as one line."""
@@ -29,6 +31,14 @@ class ConflictError(PinrecError):
 
 class TrainingError(PinrecError):
     """Training cannot go on, for example because the loss is no longer finite."""
+
+
+class RankLost(TrainingError):
+    """Another process of this training died or went silent: an echo of what happened there, not an error of its own."""
+
+
+class Preempted(PinrecError):
+    """Training was asked to stop and has written its place; the same call goes on from there."""
 
 
 class ReleaseRejected(PinrecError):

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import pinrec_core
+from pinrec_core.config.section import Section
 from pinrec_core.errors import IntegrityError
 from pinrec_core.storage import MANIFEST_NAME, write_bytes
 
@@ -45,8 +46,8 @@ class Manifest(BaseModel):
 
 
 def fingerprint_of(*sections: BaseModel | str) -> str:
-    """sha256 over config sections and strings, in order."""
-    values = [s if isinstance(s, str) else s.model_dump(mode="json") for s in sections]
+    """sha256 over the shaping settings of config sections (see Section) and other values, in order."""
+    values = [s if isinstance(s, str) else _shaping(s) for s in sections]
     return hashlib.sha256(_canonical(values)).hexdigest()
 
 
@@ -102,6 +103,10 @@ def _entry(path: Path) -> FileEntry:
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return FileEntry(size=path.stat().st_size, sha256=digest)
+
+
+def _shaping(section: BaseModel) -> dict[str, Any]:
+    return section.shaping() if isinstance(section, Section) else section.model_dump(mode="json")
 
 
 def _canonical(value: Any) -> bytes:

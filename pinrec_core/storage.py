@@ -22,6 +22,7 @@ from pinrec_core.errors import ConflictError, IntegrityError
 
 ABSENT = "absent"
 MANIFEST_NAME = "manifest.json"
+_STAGING = ".staging-"
 
 
 class Versioned(NamedTuple):
@@ -108,10 +109,8 @@ def staged_directory(destination: str | Path) -> Iterator[Path]:
     """
     destination = Path(destination)
     destination.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{destination.name}.staging-"
-    for leftover in destination.parent.glob(f"{glob.escape(prefix)}*"):
-        _remove_if_abandoned(leftover)
-    aside, lock = _locked_directory(prefix, destination.parent)
+    remove_abandoned(destination.parent, destination.name)
+    aside, lock = _locked_directory(f".{destination.name}{_STAGING}", destination.parent)
     try:
         yield aside
         aside.chmod(0o755)
@@ -125,6 +124,12 @@ def staged_directory(destination: str | Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         os.close(lock)
+
+
+def remove_abandoned(folder: Path, name: str = "") -> None:
+    """Remove what killed processes have left aside in a folder for one destination, or for all of them."""
+    for leftover in folder.glob(f".{glob.escape(name) if name else '*'}{_STAGING}*"):
+        _remove_if_abandoned(leftover)
 
 
 def upload_tree(source: Path, uri: str) -> None:

@@ -40,7 +40,7 @@ def compile_(
     output: Annotated[Path, typer.Option("--output", "-o", help="YAML file to write.")] = Path(
         "manifests/compiled/pinrec_training.yaml"),
 ) -> None:
-    """Compile the training pipeline for a cluster; PINREC_IMAGE names the image."""
+    """Compile the training pipeline for a cluster; PINREC_IMAGE names the image, PINREC_CLAIM a volume."""
     from pipelines.compile import compile_training
 
     typer.echo(compile_training(output))

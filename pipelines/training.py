@@ -8,13 +8,14 @@ never cached.
     pinrec run --config pipelines/configs/demo.toml  the same tasks on this machine
 """
 
-from kfp import dsl
+from kfp import dsl, kubernetes
 
 from components.aggregate_logs import aggregate_logs
 from components.build_index import build_index
 from components.evaluate import evaluate
 from components.finetune import finetune as finetune_surface
 from components.gate import gate as judge
+from components.image import CLAIM, CLAIM_FOLDER
 from components.pretrain import pretrain as pretrain_base
 from components.promote import promote
 from components.reject import reject
@@ -30,11 +31,17 @@ def fresh(task: dsl.PipelineTask) -> dsl.PipelineTask:
     return task.set_caching_options(False)
 
 
+def on_volume(task: dsl.PipelineTask) -> dsl.PipelineTask:
+    """A task that mounts the volume of PINREC_CLAIM, if the pipeline is compiled with one."""
+    return kubernetes.mount_pvc(task, pvc_name=CLAIM, mount_path=CLAIM_FOLDER) if CLAIM else task
+
+
 @dsl.pipeline(name="pinrec-training")
 def pinrec_training(
     events: str, catalog: str, registry: str, date: str, surfaces: list,
     log: str, aggregate: str, validate: str, model: str, pretrain: str, finetune: str,
     generation: str, evaluation: str, gate: str, index: str, previous: str = "",
+    launch: str = "{}",
 ):
     """Event logs to gated, verified, reversible retrieval releases."""
     # Whatever happens below: the outcome and its report, in the run's folder.
@@ -52,14 +59,15 @@ def pinrec_training(
             dataset=dataset, validate=validate, registry=registry, run_id=RUN_ID)).set_display_name("Validate data")
 
         # One base model learns from all surfaces.
-        base = pretrain_base(
-            dataset=dataset, model=model, pretrain=pretrain).after(checked).set_display_name("Pretrain")
+        base = on_volume(pretrain_base(
+            dataset=dataset, model=model, pretrain=pretrain,
+            launch=launch)).after(checked).set_display_name("Pretrain")
 
         with dsl.ParallelFor(surfaces, name="candidates") as surface:
             # Each surface gets a candidate of its own ...
-            candidate = finetune_surface(
-                dataset=dataset, base=base.outputs["base"], surface=surface,
-                finetune=finetune).set_display_name("Finetune")
+            candidate = on_volume(finetune_surface(
+                dataset=dataset, base=base.outputs["base"], surface=surface, finetune=finetune,
+                launch=launch)).set_display_name("Finetune")
 
             # ... measured by the code that serves, beside baselines and what is live now.
             measured = fresh(evaluate(

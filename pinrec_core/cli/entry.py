@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import pinrec_core
-from pinrec_core.errors import PinrecError, ReleaseRejected
+from pinrec_core.errors import EXIT_PREEMPTED, PinrecError, Preempted, ReleaseRejected
 
 EXIT_FAILED, EXIT_REJECTED, EXIT_INTERRUPTED = 1, 3, 130
 
@@ -49,7 +49,10 @@ def build_app(settings: Settings) -> typer.Typer:
 
 
 def execute(app: typer.Typer, settings: Settings, arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code: 0 done, 1 failed, 2 wrong usage, 3 rejected by the gate, 130 stopped."""
+    """Run one command; returns its exit code.
+
+    0 done, 1 failed, 2 wrong usage, 3 rejected by the gate, 75 preempted (call again), 130 stopped.
+    """
     try:
         app(args=None if arguments is None else list(arguments), prog_name="pinrec")
         return 0
@@ -58,6 +61,9 @@ def execute(app: typer.Typer, settings: Settings, arguments: Sequence[str] | Non
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
         return EXIT_INTERRUPTED
+    except Preempted as stopped:
+        typer.echo(f"preempted: {stopped}", err=True)
+        return EXIT_PREEMPTED
     except PinrecError as error:
         if settings.debug:
             traceback.print_exc()

@@ -18,6 +18,8 @@ Registry = Annotated[str, typer.Option("--registry", envvar="PINREC_REGISTRY", h
 DatasetDir = Annotated[Path, typer.Option("--dataset", help="What aggregate-logs wrote.")]
 VerdictDir = Annotated[Path, typer.Option("--verdict", help="What gate wrote.")]
 Surface = Annotated[str, typer.Option("--surface", "-s", help="Name of the surface.")]
+CheckpointsDir = Annotated[Path | None, typer.Option("--checkpoints", help=(
+    "Where the run keeps its place until it is done, say a mounted volume. [default: OUTPUT.checkpoints]"))]
 Output = Annotated[Path, typer.Option("--output", "-o", help="New directory to write.")]
 
 _PARTITION = "date="

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pinrec_core.cli.options import ConfigFile, DatasetDir, Output, Registry, Surface
+from pinrec_core.cli.options import CheckpointsDir, ConfigFile, DatasetDir, Output, Registry, Surface
 from pinrec_core.config import Config
+
+if TYPE_CHECKING:
+    from pinrec_core.training.job import Job
 
 BaseDir = Annotated[Path, typer.Option("--base", help="What pretrain wrote.")]
 ModelDir = Annotated[Path, typer.Option("--model", help="What finetune wrote.")]
@@ -22,19 +25,23 @@ def add_commands(app: typer.Typer) -> None:
     app.command("evaluate")(evaluate)
 
 
-def pretrain(config: ConfigFile, dataset: DatasetDir, output: Output) -> None:
-    """Train the base model on the engagements of all surfaces."""
-    from pinrec_core.training.pretrain import pretrain as run
+def pretrain(config: ConfigFile, dataset: DatasetDir, output: Output, checkpoints: CheckpointsDir = None) -> None:
+    """Train the base model on the engagements of all surfaces; stopped or killed, the same command goes on."""
+    from pinrec_core.training.job import PretrainJob
 
     settings = Config.load(config)
-    _show(run(dataset, output, model=settings.model, pretrain=settings.pretrain).facts)
+    _train(PretrainJob(dataset=dataset, output=output, model=settings.model, pretrain=settings.pretrain,
+                       checkpoints=checkpoints), settings)
 
 
-def finetune(config: ConfigFile, dataset: DatasetDir, base: BaseDir, surface: Surface, output: Output) -> None:
-    """Fit the base model to the feed views of one surface."""
-    from pinrec_core.training.finetune import finetune as run
+def finetune(config: ConfigFile, dataset: DatasetDir, base: BaseDir, surface: Surface, output: Output,
+             checkpoints: CheckpointsDir = None) -> None:
+    """Fit the base model to the feed views of one surface; stopped or killed, the same command goes on."""
+    from pinrec_core.training.job import FinetuneJob
 
-    _show(run(dataset, base, output, surface=surface, finetune=Config.load(config).finetune).facts)
+    settings = Config.load(config)
+    _train(FinetuneJob(dataset=dataset, base=base, output=output, surface=surface, finetune=settings.finetune,
+                       checkpoints=checkpoints), settings)
 
 
 def evaluate(config: ConfigFile, dataset: DatasetDir, model: ModelDir, surface: Surface, registry: Registry,
@@ -47,6 +54,15 @@ def evaluate(config: ConfigFile, dataset: DatasetDir, model: ModelDir, surface: 
         registry=registry)
     measured = json.loads((output / "evaluation.json").read_bytes())["metrics"]
     _show({name: _estimate(cell) for name, cell in measured.items()})
+
+
+def _train(job: Job, settings: Config) -> None:
+    """Launcher "local" is this very process here, so that a debugger works; its restarts are the caller's then."""
+    from pinrec_core.config import Launcher
+    from pinrec_core.training.launch.start import in_this_process, launch
+
+    here = settings.launch.launcher is Launcher.LOCAL
+    _show((in_this_process if here else launch)(job, settings.launch).facts)
 
 
 def _estimate(cell: dict) -> str:

@@ -6,14 +6,23 @@ threshold does not invalidate the training cache. Load a whole file with `Config
 
 from pinrec_core.config.data import AggregateConfig, ValidateConfig
 from pinrec_core.config.evaluation import EvaluationConfig, GateConfig, Policy
+from pinrec_core.config.launch import LaunchConfig, Launcher, TrainJobConfig
 from pinrec_core.config.log import MAX_ACTIONS, LogConfig
 from pinrec_core.config.model import AttentionBias, Conditioning, ModelConfig
 from pinrec_core.config.retrieval import GenerationConfig, IndexConfig, IndexKind
-from pinrec_core.config.section import Positive, Section, Share
-from pinrec_core.config.training import FinetuneConfig, Precision, PretrainConfig, TrainConfig, ValidationMetric
+from pinrec_core.config.section import Incidental, Positive, Section, Share
+from pinrec_core.config.training import (
+    ExpertWeights,
+    FinetuneConfig,
+    Precision,
+    PretrainConfig,
+    TrainConfig,
+    ValidationMetric,
+)
 from pinrec_core.config.whole import Config
 
 __all__ = ["MAX_ACTIONS", "AggregateConfig", "AttentionBias", "Conditioning", "Config", "EvaluationConfig",
-           "FinetuneConfig", "GateConfig", "GenerationConfig", "IndexConfig", "IndexKind", "LogConfig", "ModelConfig",
-           "Policy", "Positive", "Precision", "PretrainConfig", "Section", "Share", "TrainConfig",
+           "ExpertWeights", "FinetuneConfig", "GateConfig", "GenerationConfig", "Incidental", "IndexConfig",
+           "IndexKind", "LaunchConfig", "Launcher", "LogConfig", "ModelConfig", "Policy", "Positive",
+           "Precision", "PretrainConfig", "Section", "Share", "TrainConfig", "TrainJobConfig",
            "ValidateConfig", "ValidationMetric"]

@@ -53,7 +53,11 @@ class ModelConfig(Section):
     #                                    bucket 0 is "now"; () = no offsets, queries ask for the plain next item
     transitions: bool = False  # counted item-to-item transitions join the score, weighted by what validation finds best
     transition_half_life_days: float = Field(default=0.0, ge=0)  # a transition this old counts half; 0 = all the same
+    repeats: bool = False  # having been engaged with already joins the score, weighted alike
+    exposure_half_life_days: float = Field(default=0.0, ge=0)  # how often a surface showed an item lately joins the
+    #                                               score, weighted alike; a showing this old counts half; 0 = none does
     item_bias: bool = False  # a learned offset per surface and item in the score: what is popular there whoever asks
+    action_bias: bool = False  # the same per action and item: what is popular as this outcome, on every surface
     initial_temperature: float = Field(default=0.07, gt=0)  # tau; logits = cosine / tau, tau is learned
     min_temperature: float = Field(default=0.01, gt=0)  # lower clamp of tau
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -12,10 +12,19 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(gt=0)]
 
 
+class Incidental:
+    """Marks a setting that says how a step runs and changes nothing of what it writes: no fingerprint knows it."""
+
+
 class Section(BaseModel):
     """Base of all sections: immutable, strict about unknown keys, comparable by value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def shaping(self) -> dict[str, Any]:
+        """What shapes an output: all settings as JSON values but the incidental ones."""
+        incidental = {name for name, field in type(self).model_fields.items() if Incidental in field.metadata}
+        return self.model_dump(mode="json", exclude=incidental)
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from pinrec_core.config.section import Positive, Section, Share
+from pinrec_core.config.section import Incidental, Positive, Section, Share
 
 
 class ValidationMetric(StrEnum):
@@ -30,7 +30,7 @@ class TrainConfig(Section):
     epochs: Positive = 10  # passes over the training users (pretrain) or views (finetune), at most
     batch_size: Positive = 128  # users (pretrain) or views (finetune) per step
     learning_rate: float = Field(default=1e-3, gt=0)  # peak, AdamW
-    bias_rate: float = Field(default=1.0, gt=0)  # of the item bias, as a multiple of learning_rate: fashion is fast
+    bias_rate: float = Field(default=1.0, gt=0)  # of score biases, as a multiple of learning_rate: fashion is fast
     weight_decay: float = Field(default=0.01, ge=0)  # on the matrices of linear layers only
     warmup_share: Share = 0.05  # of all steps, linear; cosine to zero after
     grad_clip: float = Field(default=1.0, gt=0)  # gradient norm
@@ -53,6 +53,12 @@ class TrainConfig(Section):
     min_validation_requests: Positive = 1
     max_bad_steps: int = Field(default=10, ge=0)  # steps with a non-finite loss or gradient before the run ends
     seed: int = 0
+    checkpoint_every_s: Annotated[float, Incidental] = Field(default=600.0, ge=0)  # seconds between two checkpoints, so
+    # at most this much work is lost to a kill; 0 = one after every step
+    keep_checkpoints: Annotated[Positive, Incidental] = 2  # newest ones that stay, should the last turn out damaged
+    rank_timeout_s: Annotated[float, Incidental] = Field(default=600.0, gt=0)  # seconds that a process of a training
+    # waits for the others before it gives up; must exceed the time in which a checkpoint or the model is written
+    tensorboard: Annotated[bool, Incidental] = False  # event files beside progress.jsonl; needs pinrec[tensorboard]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -67,16 +73,20 @@ class PretrainConfig(TrainConfig):
     future_targets: Positive = 1  # next engagements each position predicts; without offsets_s an unordered window
 
 
-class FinetuneConfig(TrainConfig):
-    """Per-surface training on feed views (finetune).
+class ExpertWeights(Section):
+    """What counted experts (see [model]) are worth on a surface; what is left out is chosen on validation."""
 
-    With a half life of 0 the item bias goes on from the base model's.
-    """
+    transitions: float | None = None
+    repeats: float | None = None
+    exposure: float | None = None
+
+
+class FinetuneConfig(TrainConfig):
+    """Per-surface training on feed views (finetune)."""
 
     epochs: Positive = 4
     learning_rate: float = Field(default=3e-4, gt=0)
     other_surfaces: Share = 0.0  # weight of targets on the other modelled surfaces; 0 = they take no part
-    popularity_half_life_days: float = Field(default=0.0, ge=0)  # the item bias starts anew, from log recent popularity
-    popularity_prior: float = Field(default=1.0, gt=0)  # what every item has of it from the start; 1 = the mean item's
     impression_negatives: bool = True  # items of the view shown and not acted on are negatives of its targets
+    experts: dict[str, ExpertWeights] = {}  # surface -> weights of counted experts that are fixed
     keep_actionless_views: Share = 0.1  # share of views without a positive action that is kept; they hold no target

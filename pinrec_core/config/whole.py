@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from pinrec_core.config.data import AggregateConfig, ValidateConfig
 from pinrec_core.config.evaluation import EvaluationConfig, GateConfig
+from pinrec_core.config.launch import LaunchConfig
 from pinrec_core.config.log import LogConfig
 from pinrec_core.config.model import ModelConfig
 from pinrec_core.config.retrieval import GenerationConfig, IndexConfig
@@ -32,6 +33,7 @@ class Config(Section):
     evaluation: EvaluationConfig = EvaluationConfig()
     gate: GateConfig
     index: IndexConfig = IndexConfig()
+    launch: LaunchConfig = LaunchConfig()
 
     @classmethod
     def load(cls, path: str | Path) -> Config:
@@ -51,7 +53,8 @@ class Config(Section):
         for surface in self.log.surfaces:
             if not self.gate.floors.get(surface):
                 raise ValueError(f"gate.floors.{surface}: surface {surface!r} has no floor; without one nothing passes")
-        for owner, named in (("gate.floors", self.gate.floors), ("generation.budgets", self.generation.budgets)):
+        for owner, named in (("gate.floors", self.gate.floors), ("generation.budgets", self.generation.budgets),
+                             ("finetune.experts", self.finetune.experts)):
             unknown = sorted(set(named) - surfaces)
             if unknown:
                 raise ValueError(f"{owner}.{unknown[0]}: not a modelled surface; log.surfaces are {sorted(surfaces)}")
@@ -80,9 +83,13 @@ class Config(Section):
     @model_validator(mode="after")
     def _training_suits_the_model(self) -> Self:
         """What training would refuse hours later."""
-        if self.finetune.popularity_half_life_days and not self.model.item_bias:
-            raise ValueError(f"finetune.popularity_half_life_days {self.finetune.popularity_half_life_days:g} starts "
-                             "the score bias anew, but model.item_bias is false; set it or leave the half life at 0")
+        known = {"transitions": self.model.transitions, "repeats": self.model.repeats,
+                 "exposure": self.model.exposure_half_life_days}
+        for surface, weights in self.finetune.experts.items():
+            for name, weight in weights.model_dump(exclude_none=True).items():
+                if not known[name]:
+                    raise ValueError(f"finetune.experts.{surface}.{name} is {weight:g}, but [model] has no such "
+                                     "expert; set model.transitions, model.repeats or model.exposure_half_life_days")
         for stage, train in (("pretrain", self.pretrain), ("finetune", self.finetune)):
             if train.action_loss and not self.model.action_mask:
                 raise ValueError(f"{stage}.action_loss {train.action_loss:g} predicts masked actions, but "

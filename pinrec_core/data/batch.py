@@ -60,6 +60,11 @@ class Targets(NamedTuple):
     offset_N: Tensor  # time-offset bucket of the target, 0 = "now"
     group_N: Tensor  # from 0 without gaps: of the targets of one group the least loss counts; often each is alone
 
+    @property
+    def groups(self) -> int:
+        """How many groups there are."""
+        return int(self.group_N.max()) + 1 if len(self.group_N) else 0
+
 
 class TrainingBatch(NamedTuple):
     """Histories with their targets; rows of one user share `user_B`."""

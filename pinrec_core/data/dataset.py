@@ -128,7 +128,7 @@ class Dataset:
 
 
 class _Columns:
-    """The columns of a table in parts, read one at a time: beside the result, one column is held and not a table."""
+    """The columns of a table in parts, read one at a time: beside the result one column is held, not a table."""
 
     def __init__(self, folder: Path):
         self.parts = sorted(folder.glob("*.parquet"))

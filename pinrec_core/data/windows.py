@@ -48,17 +48,22 @@ class TrainingSet:
         """Batches in one epoch."""
         return -(-len(self) // batch_size)
 
-    def batches(self, batch_size: int, generator: np.random.Generator) -> Iterator[TrainingBatch]:
-        """One epoch in random order, rows of similar length together. All that is drawn is drawn in this call."""
+    def batches(self, batch_size: int, generator: np.random.Generator, first: int = 0,
+                rows: slice = slice(None)) -> Iterator[TrainingBatch]:
+        """One epoch in random order, rows of similar length together, from its batch number `first` (from 0) on.
+
+        What is left out does not change what follows: all that is drawn is drawn in this very call. `rows` are
+        those of each batch that are wanted: it shares batches out to several processes; a part may be empty.
+        """
         order = generator.permutation(len(self))
         length_R = self.end_R - self.start_R
         span = batch_size * BUCKET_BATCHES
         chunks = []
-        for first in range(0, len(order), span):
-            part = order[first:first + span]
+        for start in range(0, len(order), span):
+            part = order[start:start + span]
             part = part[np.argsort(length_R[part], kind="stable")]
             chunks += [part[i:i + batch_size] for i in range(0, len(part), batch_size)]
-        return (self._batch(chunks[i]) for i in generator.permutation(len(chunks)))
+        return (self._batch(chunks[i][rows]) for i in generator.permutation(len(chunks))[first:])
 
     def _batch(self, rows: np.ndarray) -> TrainingBatch:
         first, last = np.searchsorted(self.row_G, rows), np.searchsorted(self.row_G, rows, side="right")

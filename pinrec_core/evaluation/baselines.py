@@ -30,7 +30,8 @@ def baseline_lists(dataset: Dataset, cohort: Cohort, n: int, evaluation: Evaluat
     """Ranked lists [R, n] of every baseline by row name; NO_ITEM where a baseline has nothing more to offer.
 
     popularity: most engaged on all surfaces; surface_popularity: on this surface; recent_surface_popularity: on this
-    surface, an engagement `recent_days` old counting half; last_item_neighbour: what follows the request's last item
+    surface, an engagement `recent_days` old counting half; recent_surface_exposure: most shown on it, acted on or not,
+    a showing `recent_days` old counting half; last_item_neighbour: what follows the request's last item
     (its context item, if any); cooccurrence: what follows its latest items, older ones counting less;
     cooccurrence_x_recent: that weight times (recent_surface_popularity + PRIOR_SMOOTHING) ** PRIOR_POWER.
     """
@@ -38,6 +39,7 @@ def baseline_lists(dataset: Dataset, cohort: Cohort, n: int, evaluation: Evaluat
     here_E = past_E & (dataset.surface_E == dataset.log.surface_names.index(cohort.surface))
     age_E = (cohort.requests.start_ms - dataset.time_E) / _DAY_MS
     recent_I = engaged(dataset, here_E * fading(age_E, evaluation.recent_days))
+    shown_I = shown_lately(dataset, cohort, evaluation.recent_days)
     everywhere_N, here_N = (popular(engaged(dataset, counts_E), n) for counts_E in (past_E, here_E))
     fallback = np.concatenate([here_N, everywhere_N])
     user_E = np.repeat(np.arange(dataset.n_users), np.diff(dataset.offsets_U1))
@@ -50,6 +52,7 @@ def baseline_lists(dataset: Dataset, cohort: Cohort, n: int, evaluation: Evaluat
         "popularity": np.broadcast_to(everywhere_N, shape),
         "surface_popularity": np.broadcast_to(_filled(here_N[None], everywhere_N, n)[0], shape),
         "recent_surface_popularity": np.broadcast_to(_filled(popular(recent_I, n)[None], everywhere_N, n)[0], shape),
+        "recent_surface_exposure": np.broadcast_to(_filled(popular(shown_I, n)[None], everywhere_N, n)[0], shape),
         "last_item_neighbour": _filled(followers.rank(latest_RL[:, :1], 1.0, n), fallback, n),
         "cooccurrence": _filled(followers.rank(latest_RL, DECAY, n), fallback, n),
         "cooccurrence_x_recent": _filled(followers.rank(latest_RL, DECAY, n, prior_I), fallback, n)}
@@ -63,6 +66,16 @@ def fading(age_E: np.ndarray, half_life_days: float) -> np.ndarray:
 def engaged(dataset: Dataset, weight_E: np.ndarray) -> np.ndarray:
     """Weight of each item's engagements, [I]; 0 for items that are not retrieved."""
     return np.bincount(dataset.item_E, weights=weight_E, minlength=dataset.n_items) * dataset.retrievable_I
+
+
+def shown_lately(dataset: Dataset, cohort: Cohort, half_life_days: float) -> np.ndarray:
+    """How often the cohort's surface showed each item before its requests, [I], old showings fading."""
+    start_ms = cohort.requests.start_ms
+    past_V = dataset.view_start_V < start_ms
+    past_V &= dataset.view_surface_V == dataset.log.surface_names.index(cohort.surface)
+    weight_V = past_V * fading(np.maximum(start_ms - dataset.view_start_V, 0) / _DAY_MS, half_life_days)
+    weight_X = np.repeat(weight_V, np.diff(dataset.view_offsets_V1))
+    return np.bincount(dataset.shown_item_X, weights=weight_X, minlength=dataset.n_items) * dataset.retrievable_I
 
 
 def popular(weight_I: np.ndarray, n: int) -> np.ndarray:

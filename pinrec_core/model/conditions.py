@@ -21,6 +21,16 @@ class Conditions(NamedTuple):
     offset_N: Tensor  # bucket of the time until it happens, 0 = now; 0 everywhere in a model without offsets
 
 
+def elapsed_offset(last_ms: Tensor, asked_ms: Tensor, ahead_s: Tensor | float, offsets_s: tuple[float, ...]) -> Tensor:
+    """Offset bucket, in the shape of its arguments, of what is to happen `ahead_s` after it is asked for.
+
+    Offsets are trained as the gap from a history's last token, so the time that has passed since then is part of them;
+    behind an empty history (time 0) none has.
+    """
+    passed_s = torch.where(last_ms > 0, (asked_ms - last_ms).clamp(min=0), 0) / 1000
+    return torch.bucketize(passed_s + ahead_s, torch.tensor(offsets_s, dtype=passed_s.dtype), right=True)
+
+
 class ConditionEmbedding(nn.Module):
     """Learned embeddings of the parts of a condition that the model is told of, side by side."""
 

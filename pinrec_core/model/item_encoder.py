@@ -5,6 +5,8 @@ Suffixes: N items asked for, C content, D item dimension.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,12 +15,22 @@ from pinrec_core.config import ModelConfig
 from pinrec_core.model.features import ItemFeatures
 
 CONTENT_STD = 0.3  # of content coordinates as they enter, whatever their scale in the catalog
+ID_STD = 0.1  # of the id tables' initial values
+IdTables = Callable[[int, int, int], nn.ModuleList]  # makes so many tables of so many rows of such a width
+
+
+def whole_tables(count: int, rows: int, width: int) -> nn.ModuleList:
+    """Id tables that lie in this process as a whole."""
+    tables = nn.ModuleList(nn.Embedding(rows, width, sparse=True) for _ in range(count))
+    for table in tables:
+        nn.init.normal_(table.weight, std=ID_STD)
+    return tables
 
 
 class ItemEncoder(nn.Module):
     """Encodes item indices into unit vectors."""
 
-    def __init__(self, features: ItemFeatures, n_types: int, config: ModelConfig):
+    def __init__(self, features: ItemFeatures, n_types: int, config: ModelConfig, id_tables: IdTables = whole_tables):
         super().__init__()
         self.features, self.config = features, config
         width = 0
@@ -28,11 +40,7 @@ class ItemEncoder(nn.Module):
             self.content_scale = CONTENT_STD * features.content_dim**0.5
             width += features.content_dim + config.attribute_dim
         if config.use_ids:
-            piece = config.id_dim // config.id_hashes
-            self.ids = nn.ModuleList(nn.Embedding(config.id_buckets, piece, sparse=True)
-                                     for _ in range(config.id_hashes))
-            for table in self.ids:
-                nn.init.normal_(table.weight, std=0.1)
+            self.ids = id_tables(config.id_hashes, config.id_buckets, config.id_dim // config.id_hashes)
             width += config.id_dim
         hidden = 2 * config.item_dim
         self.towers = nn.ModuleList(

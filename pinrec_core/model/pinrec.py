@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pyarrow as pa
 import torch
 import torch.nn.functional as F
@@ -17,11 +18,12 @@ from pinrec_core.config import LogConfig, ModelConfig
 from pinrec_core.data.batch import HistoryBatch
 from pinrec_core.errors import ConfigError
 from pinrec_core.model.backbone import Backbone
+from pinrec_core.model.biases import ScoreBias
 from pinrec_core.model.conditions import ConditionEmbedding, Conditions
 from pinrec_core.model.dropout import dropout
+from pinrec_core.model.experts import Experts
 from pinrec_core.model.features import ItemFeatures
-from pinrec_core.model.item_encoder import ItemEncoder
-from pinrec_core.model.rows import gather
+from pinrec_core.model.item_encoder import IdTables, ItemEncoder, whole_tables
 from pinrec_core.model.states import States
 from pinrec_core.model.time_features import TimeFeatures
 from pinrec_core.model.transitions import Transitions
@@ -33,13 +35,13 @@ class PinRec(nn.Module):
     """The model of one release. `action_shares[surface][action]` are the training frequencies of each outcome."""
 
     def __init__(self, config: ModelConfig, log: LogConfig, items: pa.Table,
-                 action_shares: dict[str, dict[str, float]]):
+                 action_shares: dict[str, dict[str, float]], id_tables: IdTables = whole_tables):
         super().__init__()
         self.config, self.log, self.items, self.action_shares = config, log, items, action_shares
         self.transitions: Transitions | None = None  # counted by pretrain, if the configuration wants them
-        self.transition_weight = 0.0  # chosen on validation
+        self.experts = Experts()  # what counted knowledge is worth beside the network
         features = ItemFeatures(items, log, config)
-        self.item_encoder = ItemEncoder(features, len(log.item_types), config)
+        self.item_encoder = ItemEncoder(features, len(log.item_types), config, id_tables)
         self.time_features = TimeFeatures(config)
         self.token = nn.Linear(config.item_dim + self.time_features.width, config.width)
         self.start_W = nn.Parameter(torch.zeros(config.width))
@@ -52,8 +54,7 @@ class PinRec(nn.Module):
                                   nn.Linear(2 * config.width, config.item_dim))
         self.past_action = nn.Sequential(nn.LayerNorm(config.width),
                                          nn.Linear(config.width, len(log.positive_actions)))
-        biases = torch.zeros(len(log.surface_names), features.n_items)
-        self.item_bias = nn.Parameter(biases) if config.item_bias else None
+        self.bias = ScoreBias(config, log, features.known_I)
         self.log_temperature = nn.Parameter(torch.tensor(-math.log(config.initial_temperature)))
         for table in (self.surface, self.action, self.position):
             nn.init.normal_(table.weight, std=0.02)
@@ -82,39 +83,38 @@ class PinRec(nn.Module):
         """Unit vectors [N, D] of items."""
         return self.item_encoder(index_N)
 
-    def logits(self, query_ND: Tensor, surface_N: Tensor, vectors_PD: Tensor, item_P: Tensor) -> Tensor:
-        """Scores [N, P] of shared items: scale * <query, vector> + bias[surface, item]."""
-        query_NE, vectors_PE = self.factors(query_ND, surface_N, vectors_PD, item_P)
+    def logits(self, query_ND: Tensor, asked: Conditions, vectors_PD: Tensor, item_P: Tensor) -> Tensor:
+        """The network's scores [N, P] of shared items: scale * <query, vector> + biases."""
+        query_NE, vectors_PE = self.factors(query_ND, asked, vectors_PD, item_P)
         return query_NE @ vectors_PE.T
 
-    def factors(self, query_ND: Tensor, surface_N: Tensor, vectors_PD: Tensor, item_P: Tensor) -> tuple[Tensor, Tensor]:
+    def factors(self, query_ND: Tensor, asked: Conditions, vectors_PD: Tensor,
+                item_P: Tensor) -> tuple[Tensor, Tensor]:
         """The two matrices [N, E] and [P, E] whose product these scores are."""
         query_ND = self.scale * query_ND
-        if self.item_bias is None:
+        if not self.bias.tables:
             return query_ND, vectors_PD
         # All in one product: adding a gathered [N, P] and spreading its gradient would take far longer.
-        surface_NS = F.one_hot(surface_N, len(self.item_bias)).to(query_ND.dtype)
-        return torch.cat([query_ND, surface_NS], dim=1), torch.cat([vectors_PD, self._bias(item_P).T], dim=1)
+        return (torch.cat([query_ND, self.bias.codes(asked)], dim=1),
+                torch.cat([vectors_PD, self.bias.of(item_P).T], dim=1))
 
-    def paired_logits(self, query_ND: Tensor, surface_N: Tensor, vectors_NKD: Tensor, item_NK: Tensor) -> Tensor:
+    def paired_logits(self, query_ND: Tensor, asked: Conditions, vectors_NKD: Tensor, item_NK: Tensor) -> Tensor:
         """Scores [N, K] of items that each query has for itself."""
         logits_NK = self.scale * torch.einsum("nd,nkd->nk", query_ND, vectors_NKD)
-        if self.item_bias is None:
-            return logits_NK
-        bias_NK = gather(self.item_bias, surface_N[:, None], item_NK)
-        return logits_NK + bias_NK * self.item_encoder.features.known_I[item_NK]
+        return logits_NK + self.bias.paired(asked, item_NK) if self.bias.tables else logits_NK
 
     @torch.no_grad()
     def search_vectors(self, surface: str) -> Tensor:
-        """What the index of a surface holds, [I, D], or [I, D + 1] with a bias, which is the last column.
+        """What the index of a surface holds, [I, D + E]: unit vectors, continued by the biases over the scale.
 
-        <(query, 1), (vector, bias / scale)> is the score over scale, so an inner-product index ranks by the score.
+        The inner product with `search_queries` is the score over the scale, so an index ranks by the score.
         """
-        vectors_ID = self.all_item_vectors()
-        if self.item_bias is None:
-            return vectors_ID
-        bias_SI = self._bias(torch.arange(self.n_items)) / self.scale
-        return torch.cat([vectors_ID, bias_SI[self.log.surface_names.index(surface), :, None]], dim=1)
+        biases_IE = self.bias.columns(self.log.surface_names.index(surface), self.experts.exposure)
+        return torch.cat([self.all_item_vectors(), biases_IE / self.scale], dim=1)
+
+    def search_queries(self, vector_MD: np.ndarray, action_M: np.ndarray) -> np.ndarray:
+        """Unit queries for actions as the index of a surface takes them, [M, D + E]."""
+        return self.bias.continued(vector_MD, action_M)
 
     @torch.no_grad()
     def all_item_vectors(self, block: int = 8192) -> Tensor:
@@ -165,11 +165,6 @@ class PinRec(nn.Module):
         taken_XA = self._bits(actions_BT[row, token])[:, : logits_XA.shape[1]]
         loss = F.binary_cross_entropy_with_logits(logits_XA, taken_XA, reduction="sum")
         return loss / max(taken_XA.numel(), 1)
-
-    def _bias(self, item_P: Tensor) -> Tensor:
-        """Score bias [surfaces, P]; 0, as of an average item, for items never trained on: nothing is known of them."""
-        every_S1 = torch.arange(len(self.item_bias))[:, None]
-        return gather(self.item_bias, every_S1, item_P) * self.item_encoder.features.known_I[item_P]
 
     def _tokens(self, batch: HistoryBatch, item_vectors_ID: Tensor | None) -> tuple[Tensor, Tensor]:
         """Token embeddings [B, T, W] and which tokens' actions are masked; each distinct item is encoded once.

@@ -40,5 +40,5 @@ def load_release(directory: Path, release_id: str) -> LoadedRelease:
     model = load_model(directory / bundle.MODEL, verify=False)  # hashed just above, as files of the release
     generation = GenerationConfig.parse((directory / bundle.GENERATION).read_text("utf-8"))
     index = ItemIndex.load(directory / bundle.INDEX)
-    vectors_ID = model.search_vectors(manifest.facts["surface"]) if model.transition_weight else None
+    vectors_ID = model.search_vectors(manifest.facts["surface"])
     return LoadedRelease(directory, manifest, model, Retriever(model, index, generation, vectors_ID))

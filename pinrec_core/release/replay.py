@@ -39,7 +39,7 @@ class Replayed:
     cohort: Cohort  # the replayed part of the evaluation's
     users: list[str]  # ids of its users
     item_RN: np.ndarray
-    vector_MD: np.ndarray
+    search_MD: np.ndarray  # as the index takes them
     latency_R: np.ndarray  # seconds
 
 
@@ -72,7 +72,7 @@ def replay(release: LoadedRelease, dataset: Dataset, evaluated: pa.Table, limit:
     cohort = build_cohort(dataset, release.surface, EvaluationConfig())
     known_U = cohort.user_U[np.isin(_ids(dataset, cohort.user_U), evaluated["user_id"].to_pylist())]
     cohort = cohort.of_users(np.random.default_rng(0).permutation(known_U)[:limit])
-    lists, vectors, seconds = [], [np.zeros((0, release.model.config.item_dim), np.float32)], []
+    lists, vectors, seconds = [], [np.zeros((0, release.retriever.index.dimension), np.float32)], []
     for request in range(len(cohort)):
         histories = cohort.histories(dataset, request, request + 1, release.model.config.max_length)
         start = time.perf_counter()
@@ -80,8 +80,8 @@ def replay(release: LoadedRelease, dataset: Dataset, evaluated: pa.Table, limit:
                                                           cohort.requests.time_R[request:request + 1])
         seconds.append(time.perf_counter() - start)
         lists.append(found.item_RN)
-        vectors.append(queries.vector_MD)
-    return Replayed(cohort=cohort, users=_ids(dataset, cohort.user_U).tolist(), vector_MD=np.concatenate(vectors),
+        vectors.append(queries.search_MD)
+    return Replayed(cohort=cohort, users=_ids(dataset, cohort.user_U).tolist(), search_MD=np.concatenate(vectors),
                     item_RN=np.concatenate(lists) if lists else np.zeros((0, 0), np.int64), latency_R=np.array(seconds))
 
 
@@ -120,13 +120,13 @@ def _integrity(release: LoadedRelease) -> Check:
 
 def _ann_recall(release: LoadedRelease, replayed: Replayed, limit: float) -> Check:
     """Of the loaded index against exact search over vectors made afresh from the loaded weights."""
-    vector_ID = release.model.search_vectors(release.surface).numpy()
+    vector_ID = release.retriever.search_vectors_ID.numpy()
     index = release.retriever.index
-    observed = index.ann_recall(replayed.vector_MD, vector_ID, ANN_K)
+    observed = index.ann_recall(replayed.search_MD, vector_ID, ANN_K)
     good = bool(np.isfinite(observed)) and observed >= limit
     return Check(name="ann_recall", passed=good, observed=observed if np.isfinite(observed) else None, limit=limit,
                  n=len(replayed.users), sentence=f"{release.surface} {index.kind.value} index finds {observed:.4f} of "
-                 f"the exact top {min(ANN_K, index.n_items)} of {len(replayed.vector_MD)} generated queries, "
+                 f"the exact top {min(ANN_K, index.n_items)} of {len(replayed.search_MD)} generated queries, "
                  f"{'at least' if good else 'less than the required'} {limit:g}")
 
 

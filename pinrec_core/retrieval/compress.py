@@ -6,7 +6,7 @@ D item dimension.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class KeptQueries:
     """The queries of a batch that are left after merging, in generation order, padded to one width per request."""
 
     vector_BPD: np.ndarray
+    search_BPD: np.ndarray  # the same as the index takes them: continued where items have score biases
     outcome_BP: np.ndarray  # action bit number
     offset_BP: np.ndarray  # time-offset bucket
     step_BP: np.ndarray
@@ -27,13 +28,12 @@ class KeptQueries:
 
     def rows(self, chosen_B: np.ndarray) -> KeptQueries:
         """The same for some of the requests."""
-        return KeptQueries(self.vector_BPD[chosen_B], self.outcome_BP[chosen_B], self.offset_BP[chosen_B],
-                           self.step_BP[chosen_B], self.budget_BP[chosen_B], self.kept_BP[chosen_B])
+        return KeptQueries(*(getattr(self, column.name)[chosen_B] for column in fields(self)))
 
 
 def compress(queries: Queries, merge_cosine: float, total: int) -> KeptQueries:
     """Merge near-equal queries and split `total` candidates over those that stay."""
-    owner_BQ = merge_owners(queries.vector_BQD, merge_cosine)
+    owner_BQ = merge_owners(queries.vector_BQD, merge_cosine, queries.kind_Q)
     budget_Q = query_budgets(total, (queries.outcome_Q, queries.share_Q), (queries.offset_Q, queries.offset_share_Q),
                              (queries.step_Q, queries.decay_Q))
     budget_BQ = pool_budgets(budget_Q, owner_BQ)
@@ -41,19 +41,22 @@ def compress(queries: Queries, merge_cosine: float, total: int) -> KeptQueries:
     width = int(kept_BQ.sum(axis=1).max(initial=0))
     column_BP = np.argsort(~kept_BQ, axis=1, kind="stable")[:, :width]
     return KeptQueries(
-        np.take_along_axis(queries.vector_BQD, column_BP[:, :, None], axis=1), queries.outcome_Q[column_BP],
+        np.take_along_axis(queries.vector_BQD, column_BP[:, :, None], axis=1),
+        np.take_along_axis(queries.search_BQD, column_BP[:, :, None], axis=1), queries.outcome_Q[column_BP],
         queries.offset_Q[column_BP], queries.step_Q[column_BP], np.take_along_axis(budget_BQ, column_BP, axis=1),
         np.take_along_axis(kept_BQ, column_BP, axis=1))
 
 
-def merge_owners(vector_BQD: np.ndarray, merge_cosine: float) -> np.ndarray:
+def merge_owners(vector_BQD: np.ndarray, merge_cosine: float, kind_Q: np.ndarray | int = 0) -> np.ndarray:
     """For each query the kept query it belongs to, [B, Q]; a kept query owns itself.
 
     In generation order: a query whose cosine with some earlier *kept* query exceeds `merge_cosine` (strictly) joins the
-    nearest of those, the earliest at a tie; otherwise it is kept. Queries are unit vectors.
+    nearest of those, the earliest at a tie; otherwise it is kept. Queries are unit vectors;
+    those of different kinds never join.
     """
-    cosine_BQQ = vector_BQD @ vector_BQD.transpose(0, 2, 1)
     B, Q = vector_BQD.shape[:2]
+    kind_Q = np.broadcast_to(kind_Q, Q)
+    cosine_BQQ = np.where(kind_Q[:, None] == kind_Q, vector_BQD @ vector_BQD.transpose(0, 2, 1), -np.inf)
     owner_BQ = np.tile(np.arange(Q), (B, 1))
     kept_BQ = np.zeros((B, Q), dtype=bool)
     for query in range(Q):

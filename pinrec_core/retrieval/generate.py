@@ -23,7 +23,7 @@ from torch import Tensor
 from pinrec_core.config import GenerationConfig, ModelConfig
 from pinrec_core.data.batch import HistoryBatch
 from pinrec_core.errors import ConfigError
-from pinrec_core.model.conditions import Conditions
+from pinrec_core.model.conditions import Conditions, elapsed_offset
 from pinrec_core.model.pinrec import MAX_GENERATED, PinRec
 from pinrec_core.model.states import States
 
@@ -41,12 +41,19 @@ class Queries:
     """Generated query vectors of a batch, in generation order: by step, larger outcome shares first, sooner first."""
 
     vector_BQD: np.ndarray  # float32, unit
+    search_BQD: np.ndarray  # float32, the same as the index takes them: continued where items have score biases
     outcome_Q: np.ndarray  # action bit number each query asks for
-    offset_Q: np.ndarray  # time-offset bucket, 0 = "now"
+    offset_Q: np.ndarray  # time-offset bucket, counted from the request: 0 = "now"
     step_Q: np.ndarray  # from 0
     share_Q: np.ndarray  # share of the query's outcome
     offset_share_Q: np.ndarray  # share of the query's offset
     decay_Q: np.ndarray  # step_decay ** step
+
+    @property
+    def kind_Q(self) -> np.ndarray:
+        """Numbers queries by what they are continued with: one kind per outcome where items have action biases."""
+        tail_QE = self.search_BQD[:1, :, self.vector_BQD.shape[2]:].reshape(len(self.outcome_Q), -1)
+        return np.unique(tail_QE, axis=0, return_inverse=True)[1].ravel()
 
     @property
     def weight_Q(self) -> np.ndarray:
@@ -74,14 +81,16 @@ def generate(model: PinRec, batch: HistoryBatch, question: Question, generation:
     states = model.encode(batch, item_vectors_ID, room=generation.steps - 1)
     rows, vectors = torch.arange(len(batch)), []
     for step in range(generation.steps):
-        vector_BOFD = _ask(model, states, outcomes, offsets, surface_code)
+        vector_BOFD = _ask(model, states, outcomes, offsets, question)
         vectors.append(vector_BOFD.flatten(1, 2))
         if step + 1 < generation.steps:
             chosen_B = chosen_BS[:, step]
             model.extend(states, vector_BOFD[rows, chosen_B, 0], outcomes[chosen_B], surface_B, question.time_B)
     step_Q, o_Q, f_Q = (axis.ravel() for axis in np.indices((generation.steps, len(shares), len(offsets))))
+    vector_BQD, outcome_Q = torch.cat(vectors, dim=1).float().numpy(), outcomes.numpy()[o_Q]
+    search_MD = model.search_queries(vector_BQD.reshape(-1, vector_BQD.shape[2]), np.tile(outcome_Q, len(batch)))
     return Queries(
-        vector_BQD=torch.cat(vectors, dim=1).float().numpy(), outcome_Q=outcomes.numpy()[o_Q],
+        vector_BQD=vector_BQD, search_BQD=search_MD.reshape(*vector_BQD.shape[:2], -1), outcome_Q=outcome_Q,
         offset_Q=offsets.numpy()[f_Q], step_Q=step_Q, share_Q=np.array(shares)[o_Q],
         offset_share_Q=np.array(offset_shares)[f_Q], decay_Q=generation.step_decay ** step_Q.astype(np.float64))
 
@@ -113,12 +122,18 @@ def draw_outcomes(batch: HistoryBatch, time_B: Tensor, shares: list[float], gene
     return torch.from_numpy(np.minimum(np.searchsorted(edges, uniform_BS, side="right"), len(shares) - 1))
 
 
-def _ask(model: PinRec, states: States, outcomes: Tensor, offsets: Tensor, surface_code: int) -> Tensor:
-    """One query vector per request, outcome and offset, asked of the newest token, [B, O, F, D]."""
+def _ask(model: PinRec, states: States, outcomes: Tensor, offsets: Tensor, asked: Question) -> Tensor:
+    """One query vector per request, outcome and offset, asked of the newest token, [B, O, F, D].
+
+    Offsets count from the request; the model is told the gap from the newest token, so what has passed since is added.
+    """
     shape = len(states.last_B), len(outcomes), len(offsets)
     row_N = torch.arange(shape[0]).repeat_interleave(shape[1] * shape[2])
     action_N = outcomes.repeat_interleave(shape[2]).repeat(shape[0])
-    conditions = Conditions(action_N, torch.full_like(action_N, surface_code), offsets.repeat(shape[0] * shape[1]))
+    ahead_F = torch.tensor((0.0, *model.config.offsets_s))[offsets]  # a bucket starts where the one before it ends
+    told_BF = elapsed_offset(states.last.time_BL[:, None], asked.time_B[:, None], ahead_F, model.config.offsets_s)
+    conditions = Conditions(action_N, torch.full_like(action_N, _surface_code(model, asked.surface)),
+                            told_BF[:, None].expand(shape).reshape(-1))
     return model.query(states, row_N, states.last_B[row_N], conditions).view(*shape, -1)
 
 

@@ -3,8 +3,8 @@
 The index is item vectors only; row numbers map to dense item indices through `items.npy`. Every release measures its
 approximation against exact search on its own queries (`ann_recall`), because it depends on the data.
 
-A model with a score bias gives item vectors one more column (`PinRec.search_vectors`); queries are then continued by 1,
-which turns the score into an inner product.
+A model with score biases gives item vectors and queries more columns (`PinRec.search_vectors`, `search_queries`), which
+turn the score into an inner product.
 
 Legend: N indexed items, M queries, K neighbours, D item dimension, I all items.
 """
@@ -43,7 +43,7 @@ class ItemIndex:
 
     @classmethod
     def build(cls, vector_ID: np.ndarray, retrievable_I: np.ndarray, config: IndexConfig) -> ItemIndex:
-        """Index the rows of `vector_ID` (float32, unit, perhaps with a bias column) that are retrievable.
+        """Index the rows of `vector_ID` (float32, unit, perhaps with columns of biases) that are retrievable.
 
         Raises DataError if there is none.
         """
@@ -63,6 +63,11 @@ class ItemIndex:
         return IndexKind.FLAT if isinstance(self.index, faiss.IndexFlat) else IndexKind.IVF
 
     @property
+    def dimension(self) -> int:
+        """Columns of vectors and queries."""
+        return self.index.d
+
+    @property
     def n_items(self) -> int:
         """Number of indexed items."""
         return len(self.item_N)
@@ -77,7 +82,7 @@ class ItemIndex:
         parameters = None
         if exhaustive and self.kind is IndexKind.IVF:
             parameters = faiss.SearchParametersIVF(nprobe=self.index.nlist)
-        score_MK, row_MK = self.index.search(_continued(query_MD, self.index.d), k, params=parameters)
+        score_MK, row_MK = self.index.search(np.ascontiguousarray(query_MD, np.float32), k, params=parameters)
         missing_MK = row_MK < 0
         item_MK = self.item_N[np.where(missing_MK, 0, row_MK)]
         item_MK[missing_MK], score_MK[missing_MK] = NO_ITEM, -np.inf
@@ -90,7 +95,7 @@ class ItemIndex:
         """
         if not len(query_MD):
             return math.nan
-        query_MD = _continued(query_MD, vector_ID.shape[1])
+        query_MD = np.ascontiguousarray(query_MD, np.float32)
         reference = faiss.IndexFlatIP(vector_ID.shape[1])
         reference.add(_rows(vector_ID, self.item_N))
         k = min(k, self.n_items)
@@ -130,13 +135,6 @@ def _trained_ivf(vector_ID: np.ndarray, item_N: np.ndarray, config: IndexConfig)
     index.train(_rows(vector_ID, sample_N))
     index.nprobe = min(config.nprobe, nlist)
     return index
-
-
-def _continued(query_MD: np.ndarray, dimension: int) -> np.ndarray:
-    """Queries as the index takes them: a 1 at the end where the vectors have a bias column."""
-    if query_MD.shape[1] + 1 == dimension:
-        query_MD = np.pad(query_MD, ((0, 0), (0, 1)), constant_values=1)
-    return np.ascontiguousarray(query_MD, np.float32)
 
 
 def _rows(vector_ID: np.ndarray, item_N: np.ndarray) -> np.ndarray:

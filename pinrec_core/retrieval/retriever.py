@@ -1,7 +1,7 @@
 """Retriever: histories in, ranked candidates out. Evaluation, verification and `recommend` all go through `retrieve`.
 
-generate -> merge near-equal queries -> split the candidates over them -> search, transitions joined -> interleave by
-budget.
+generate -> merge near-equal queries -> split the candidates over them -> search, counted experts joined -> interleave
+by budget.
 The answer to a request does not depend on what it is batched with, nor on `overfetch`, which only decides how deep the
 first search goes: a request whose list that depth cannot settle is searched again, deep enough.
 
@@ -27,7 +27,7 @@ from pinrec_core.retrieval.compress import KeptQueries, compress
 from pinrec_core.retrieval.generate import Question, generate
 from pinrec_core.retrieval.index import ItemIndex
 from pinrec_core.retrieval.merge import interleave
-from pinrec_core.retrieval.search import Followers, join, own_scores, search
+from pinrec_core.retrieval.search import Adjusted, join, own_scores, search
 from pinrec_core.schemas import NO_ITEM
 
 _BATCH = 256  # requests generated and searched together; sorted by length, so that padding is small
@@ -38,7 +38,7 @@ class Candidates:
     """Ranked candidates, best first, and the query that claimed each."""
 
     item_RN: np.ndarray  # int64 dense item index; NO_ITEM only if an approximate index could not fill the list
-    score_RN: np.ndarray  # float32, for the query that claimed it: of the index, transitions added; -inf at NO_ITEM
+    score_RN: np.ndarray  # float32, for the query that claimed it: of the index and experts; -inf at NO_ITEM
     outcome_RN: np.ndarray  # int64 action bit number that query asked for, -1 at NO_ITEM
     offset_RN: np.ndarray  # int64 time-offset bucket it asked for, 0 = "now", -1 at NO_ITEM
     step_RN: np.ndarray  # int64 generation step of that query, -1 at NO_ITEM
@@ -53,7 +53,7 @@ class QueryLists:
     offset_M: np.ndarray  # time-offset bucket
     step_M: np.ndarray
     budget_M: np.ndarray  # candidates it may claim
-    vector_MD: np.ndarray  # float32, unit
+    search_MD: np.ndarray  # float32, as the index takes it
     item_MK: np.ndarray  # its best items, best first; NO_ITEM if an approximate index gave fewer
 
 
@@ -63,13 +63,13 @@ class Retriever:
     def __init__(self, model: PinRec, index: ItemIndex, generation: GenerationConfig,
                  search_vectors_ID: torch.Tensor | None = None):
         """`search_vectors_ID`, all that the index was built of, makes reading histories cheaper; a model with
-        transitions needs it (ConfigError), others encode what they read per call without it.
+        experts on its history needs it (ConfigError), others encode what they read per call without it.
 
         With a score bias both are those of one surface: ask for no other.
         """
-        if search_vectors_ID is None and model.transition_weight:
-            raise ConfigError(f"the model's transitions have weight {model.transition_weight:g} and no search vectors "
-                              "are given; pass model.search_vectors(surface), of which the index was built")
+        if search_vectors_ID is None and (model.experts.transitions or model.experts.repeats):
+            raise ConfigError(f"the model's counted experts have weights {model.experts} and no search vectors are "
+                              "given; pass model.search_vectors(surface), of which the index was built")
         self.model, self.index, self.generation = model.eval(), index, generation
         self.search_vectors_ID = search_vectors_ID
 
@@ -94,31 +94,31 @@ class Retriever:
         limit = self.model.config.max_length
         cut = [History(*(column[-limit:] for column in history)) for history in histories]
         order_R = np.argsort([len(history.item_T) for history in cut], kind="stable")
-        parts = [_nothing(n, self.model.config.item_dim, min(depth, self.index.n_items))]
+        parts = [_nothing(n, self.index.dimension, min(depth, self.index.n_items))]
         for start in range(0, len(order_R), _BATCH):
             rows_B = order_R[start : start + _BATCH]
             time_B = torch.from_numpy(np.asarray(time_R, np.int64)[rows_B])
             batch = collate([cut[row] for row in rows_B])
             queries = generate(self.model, batch, Question(surface, asked, time_B), self.generation,
                                self._item_vectors())
-            kept, followers = compress(queries, self.generation.merge_cosine, n), Followers.of(self.model, batch)
-            parts.append(self._answer(kept, followers, rows_B, n, depth))
+            kept, adjusted = compress(queries, self.generation.merge_cosine, n), Adjusted.of(self.model, batch)
+            parts.append(self._answer(kept, adjusted, rows_B, n, depth))
         return _in_order(parts, order_R)
 
     def _item_vectors(self) -> torch.Tensor | None:
         """The unit vectors of all items: what is searched, without its bias column."""
         return None if self.search_vectors_ID is None else self.search_vectors_ID[:, : self.model.config.item_dim]
 
-    def _answer(self, kept: KeptQueries, followers: Followers, rows_B: np.ndarray, n: int,
+    def _answer(self, kept: KeptQueries, adjusted: Adjusted, rows_B: np.ndarray, n: int,
                 depth: int) -> tuple[Candidates, QueryLists]:
         """Search and interleave one batch, again and deeper for the requests that are not settled yet."""
         first_k = min(n, math.ceil(self.generation.overfetch * kept.budget_BP.max(initial=1)))
-        score_BPK, item_BPK = self._search(kept, followers, max(depth, first_k))
+        score_BPK, item_BPK = self._search(kept, adjusted, max(depth, first_k))
         lists, open_B = _interleaved(kept, score_BPK, item_BPK, n)
         for exhaustive in (False, True):  # an approximate search may still leave places free; then visit everything
             if open_B.any():
                 part = kept.rows(open_B)
-                deeper = self._search(part, followers.rows(open_B), n, exhaustive=exhaustive)
+                deeper = self._search(part, adjusted.rows(open_B), n, exhaustive=exhaustive)
                 found, still_open = _interleaved(part, *deeper, n)
                 for whole, settled in zip(_columns(lists), _columns(found), strict=True):
                     whole[open_B] = settled
@@ -126,15 +126,16 @@ class Retriever:
         mask = kept.kept_BP
         request_M = rows_B[np.nonzero(mask)[0]]
         return lists, QueryLists(request_M, kept.outcome_BP[mask], kept.offset_BP[mask], kept.step_BP[mask],
-                                 kept.budget_BP[mask], kept.vector_BPD[mask], item_BPK[mask][:, :depth])
+                                 kept.budget_BP[mask], kept.search_BPD[mask], item_BPK[mask][:, :depth])
 
-    def _search(self, kept: KeptQueries, followers: Followers, k: int, *,
+    def _search(self, kept: KeptQueries, adjusted: Adjusted, k: int, *,
                 exhaustive: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """The k best items of every kept query, transitions included."""
-        found = search(self.index, kept, k, exhaustive=exhaustive)
-        if not followers.item_BC.shape[1]:
+        """The k best items of every kept query, all experts included."""
+        found = search(self.index, kept, k + adjusted.losers, exhaustive=exhaustive)
+        if not adjusted.item_BC.shape[1]:
             return found
-        return join(*found, followers, own_scores(kept, followers, self.search_vectors_ID.numpy()))
+        return join(*found, adjusted, own_scores(kept, adjusted, self.search_vectors_ID.numpy()),
+                    min(k, self.index.n_items))
 
 
 def _interleaved(kept: KeptQueries, score_BPK: np.ndarray, item_BPK: np.ndarray,

@@ -6,67 +6,76 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 
-from pinrec_core.config import FinetuneConfig
+from pinrec_core.config import ExpertWeights, FinetuneConfig
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.views import feed_views
 from pinrec_core.errors import ConfigError, IntegrityError
 from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest
 from pinrec_core.model.io import load_model
 from pinrec_core.model.pinrec import PinRec
-from pinrec_core.storage import staged_directory
-from pinrec_core.training.device import training_device
+from pinrec_core.training.device import trained_on, training_device
 from pinrec_core.training.loop import Fit
-from pinrec_core.training.popularity import start_bias
-from pinrec_core.training.pretrain import seal_model
+from pinrec_core.training.output import METRICS, ModelOutput
+from pinrec_core.training.ranks import ALONE, Ranks
+from pinrec_core.training.row_shards import id_tables
+from pinrec_core.training.stop import StopSignals
 from pinrec_core.training.validation import Validation
 
 logger = logging.getLogger("pinrec")
 
 
-def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune: FinetuneConfig) -> Manifest:
+def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune: FinetuneConfig,
+             checkpoints: Path | None = None) -> Manifest:
     """Fine-tune `base` on a surface and write the model to `output` (kind "model", stage "finetuned").
 
-    The weights it starts from, the base model's but for a bias started anew, take part in the choice of the best.
-    Raises ConfigError for an unknown surface or a popularity start without bias, IntegrityError if base and dataset do
-    not belong together.
+    The base model's weights take part in the choice of the best. `checkpoints` and calling it again are as for
+    pretrain, and so are the errors; ConfigError too for an unknown surface or a fixed weight of an expert that the
+    model does not have, IntegrityError too if base and dataset do not belong together. Under torchrun all processes
+    call it alike (see pretrain).
     """
-    data = Dataset.open(dataset)
-    if surface not in data.log.surfaces:
-        raise ConfigError(f"surface {surface!r} is not modelled; log.surfaces are {list(data.log.surfaces)}")
-    trained_on = read_manifest(base, "model", verify=False).parents["dataset"]
-    if trained_on != data.manifest.fingerprint:
-        raise IntegrityError(f"{base} was trained on dataset {trained_on[:12]}, {dataset} is "
-                             f"{data.manifest.fingerprint[:12]}; pretrain again or pass the dataset it was trained on")
-    model = load_model(base)
-    _start_bias(model, data, surface, finetune)
-    views = feed_views(data, surface, model.config.max_length, finetune, model.config.offsets_s)
-    logger.info("finetune %s: %d rows, %d targets", surface, len(views), len(views.row_G))
-    with staged_directory(output) as aside:
-        fit = Fit(f"finetune {surface}", model, views, _validation(data, surface, finetune), finetune,
-                  aside / "metrics.jsonl")
+    stage, ranks = f"finetune {surface}", Ranks.join(finetune.rank_timeout_s)
+    with StopSignals(stage, ranks) as stop:
+        with stop.at_once():
+            data = Dataset.open(dataset)
+            model, base_fingerprint = _base_of(base, data, surface, ranks)
+            wanted = ModelOutput(Path(output), stage, fingerprint_of(model.config, finetune),
+                                 {"dataset": data.manifest.fingerprint, "base": base_fingerprint},
+                                 {"stage": "finetuned", "surface": surface})
+            place = wanted.checkpoints(checkpoints, finetune, ranks)
+            ranks.check_same(f"what {stage} is given", place.fingerprint)
+            if found := ranks.broadcast(wanted.found()):
+                place.clear()
+                return found
+            views = feed_views(data, surface, model.config.max_length, finetune, model.config.offsets_s)
+            logger.info("%s: %d rows, %d targets", stage, len(views), len(views.row_G))
+            fit = Fit(stage, model, views, _validation(data, surface, finetune, ranks), finetune,
+                      place.folder / METRICS, experts=finetune.experts.get(surface, ExpertWeights()), checkpoints=place,
+                      stop=stop, ranks=ranks)
         with trained_on(training_device(), model):
             fit.run()
-        parents = {"dataset": data.manifest.fingerprint, "base": read_manifest(base, "model", verify=False).fingerprint}
-        return seal_model(fit, aside, fingerprint_of(model.config, finetune), parents,
-                          {"stage": "finetuned", "surface": surface})
+        return wanted.seal(fit)
 
 
-def _validation(data: Dataset, surface: str, finetune: FinetuneConfig) -> Validation:
+def _base_of(base: Path, data: Dataset, surface: str, ranks: Ranks) -> tuple[PinRec, str]:
+    """The base model and its fingerprint."""
+    if surface not in data.log.surfaces:
+        raise ConfigError(f"surface {surface!r} is not modelled; log.surfaces are {list(data.log.surfaces)}")
+    manifest = read_manifest(base, "model", verify=False)
+    if manifest.parents["dataset"] != data.manifest.fingerprint:
+        raise IntegrityError(
+            f"{base} was trained on dataset {manifest.parents['dataset'][:12]}, the dataset here is "
+            f"{data.manifest.fingerprint[:12]}; pretrain again or pass the dataset it was trained on")
+    return load_model(base, id_tables=partial(id_tables, ranks)), manifest.fingerprint
+
+
+def _validation(data: Dataset, surface: str, finetune: FinetuneConfig,
+                ranks: Ranks = ALONE) -> Validation:
     """The surface's own requests; those of all modelled surfaces where the own are too few to choose by."""
-    own = Validation.before_the_window(data, (surface,), finetune)
+    own = Validation.before_the_window(data, (surface,), finetune, ranks)
     if len(own) >= finetune.min_validation_requests:
         return own
     logger.info("finetune %s: %d validation requests, all modelled surfaces choose instead", surface, len(own))
-    return Validation.before_the_window(data, data.log.surfaces, finetune)
-
-
-def _start_bias(model: PinRec, data: Dataset, surface: str, finetune: FinetuneConfig) -> None:
-    if not finetune.popularity_half_life_days:
-        return
-    if model.item_bias is None:
-        raise ConfigError(f"popularity_half_life_days is {finetune.popularity_half_life_days:g} and the base model has "
-                          "no item bias; set model.item_bias or leave the half life at 0")
-    for name in data.log.surfaces if finetune.other_surfaces else (surface,):
-        start_bias(model, data, name, finetune.popularity_half_life_days, finetune.popularity_prior)
+    return Validation.before_the_window(data, data.log.surfaces, finetune, ranks)

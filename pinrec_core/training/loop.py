@@ -1,35 +1,39 @@
-"""The training loop: steps, schedule, validation, early stop, best weights, JSON-lines metrics, a progress line."""
+"""The training loop: epochs of steps, each judged by validation, from wherever the last checkpoint was."""
 
 from __future__ import annotations
 
-import copy
-import json
+import contextlib
 import logging
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 
-from pinrec_core.config import TrainConfig
+from pinrec_core.config import ExpertWeights, TrainConfig
+from pinrec_core.data.batch import TrainingBatch
 from pinrec_core.data.windows import TrainingSet
-from pinrec_core.errors import DataError, TrainingError
+from pinrec_core.errors import DataError, IntegrityError, Preempted, TrainingError
 from pinrec_core.model.pinrec import PinRec
-from pinrec_core.training.objective import Objective
-from pinrec_core.training.optimizer import clip_gradients, optimizer_of
+from pinrec_core.training.best import Best
+from pinrec_core.training.checkpoint import Checkpoints
+from pinrec_core.training.gradients import is_shard
+from pinrec_core.training.place import Place
 from pinrec_core.training.prefetch import prefetched
+from pinrec_core.training.ranks import ALONE, Ranks
+from pinrec_core.training.recorder import Recorder
+from pinrec_core.training.stop import StopSignals
+from pinrec_core.training.update import Taken, Update
 from pinrec_core.training.validation import Validation
 
 logger = logging.getLogger("pinrec")
-TRANSITION_WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)  # tried on validation
-PROGRESS_S = 10.0  # seconds between progress lines
 
 
 @dataclass
 class Fit:
-    """One training run in progress."""
+    """What is trained, on what, judged by what, and (once it runs) how far it is."""
 
     stage: str
     model: PinRec
@@ -37,130 +41,119 @@ class Fit:
     validation: Validation
     config: TrainConfig
     metrics_path: Path
+    experts: ExpertWeights = ExpertWeights()  # those that are fixed
     deadline: float = math.inf  # time.monotonic() after which no further epoch is begun
-    step: int = 0
-    bad_steps: int = 0
-    best_score: float = -math.inf
-    best_epoch: int = 0
-    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    checkpoints: Checkpoints | None = None  # None: what is killed starts anew
+    stop: StopSignals | None = None  # None: nobody asks it to stop
+    ranks: Ranks = ALONE  # the processes that train together
 
     def run(self) -> None:
         """Train until epochs or time are over or validation stops improving; the model ends with its best weights.
 
-        Raises DataError without anything to train on, TrainingError when the loss stays non-finite.
+        Raises DataError without anything to train on, TrainingError when the loss stays non-finite, Preempted when a
+        signal asked it to stop; its place is in a checkpoint then.
         """
-        if not len(self.data.row_G):
-            raise DataError(f"{self.stage}: no training targets; check the window, the surface and the user split")
-        torch.manual_seed(self.config.seed)
-        generator = np.random.default_rng(self.config.seed)
-        objective = Objective(self.model, self.config)
-        optimizer = optimizer_of(self.model, self.config)
-        progress = Progress(self.stage, self.config.epochs * self.steps)
-        self._validate(0)
-        for epoch in range(1, self.config.epochs + 1):
-            self.model.train()
-            losses = [self._step(objective, optimizer, batch, progress)
-                      for batch in prefetched(self.data.batches(self.config.batch_size, generator),
-                                              self.model.log_temperature.device)]
-            self._record({"epoch": epoch, "step": self.step, "loss": float(np.nanmean(losses)),
-                          "tau": 1 / self.model.scale.item(), "bad_steps": self.bad_steps})
-            if self._validate(epoch) or time.monotonic() > self.deadline:
-                break
-        if self.best_weights:
-            self.model.load_state_dict(self.best_weights)
-        self.model.eval()
-        self._weigh_transitions()
+        self._begin()
+        try:
+            while not self.place.over:
+                self._train_epoch()
+                self._judge_epoch()
+            self.best.give_to(self.model, self.experts, self.recorder)
+        except Preempted as stopped:
+            raise self._with_its_place_kept() from stopped
+        finally:
+            self.recorder.close()
 
     @property
     def steps(self) -> int:
         """Steps of one epoch."""
         return self.data.steps(self.config.batch_size)
 
-    def _step(self, objective, optimizer, batch, progress) -> float:
-        """One update; a non-finite loss or gradient is skipped and counted. Returns the loss."""
-        rate = learning_rate(self.step, self.config, self.config.epochs * self.steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate * group["of_rate"]
-        self.step += 1
-        if not len(batch.targets.item_N):
-            return math.nan
-        loss = objective(batch)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = clip_gradients(self.model, self.config.grad_clip)
-        if torch.isfinite(loss) and torch.isfinite(norm):
-            optimizer.step()
+    def _begin(self) -> None:
+        """From the newest checkpoint, or from nothing."""
+        if not len(self.data.row_G):
+            raise DataError(f"{self.stage}: no training targets; check the window, the surface and the user split")
+        torch.manual_seed(self.config.seed + self.ranks.rank)  # each rank has dropout of its own for its rows
+        self.stop = self.stop or StopSignals(self.stage, self.ranks)
+        self.place = Place.first(self.config.seed)
+        self.update = Update(self.model, self.config, self.config.epochs * self.steps, self.ranks)
+        self.best = Best(self.stage, self.validation, self.config, self.stop)
+        self.recorder = Recorder(self.stage, self.metrics_path, self.config, self.checkpoints, self.ranks)
+        if self.checkpoints and (kept := self.checkpoints.newest()):
+            self._restore(kept)
+        self.recorder.begin(self.place, self.config.epochs * self.steps)
+
+    def _train_epoch(self) -> None:
+        """The batches of the epoch that are still to come; epoch 0 has none."""
+        self.shuffler = self.place.shuffler()
+        if not self.place.epoch:
+            return
+        self.model.train()
+        batches = self.data.batches(self.config.batch_size, self.shuffler, self.place.position, self.ranks.rows)
+        with contextlib.closing(prefetched(batches, self.model.log_temperature.device)) as ready:
+            for batch in ready:
+                self._step(batch)
+
+    def _step(self, batch: TrainingBatch) -> None:
+        taken = self.update(batch, self.place.step)
+        self.place.advance(taken.loss if taken and not taken.bad else math.nan)
+        if taken:
+            self.recorder.tick(self.place, batch, taken)
+            if taken.bad:
+                self._count_bad_step(batch, taken)
+        if self.ranks.any(self.recorder.due):
+            self.recorder.keep(self._state(), self.place)
+        self.stop.check()
+
+    def _count_bad_step(self, batch: TrainingBatch, taken: Taken) -> None:
+        place, most = self.place, self.config.max_bad_steps
+        place.bad_steps += 1
+        logger.warning("%s step %d skipped: loss %s, gradient norm %s", self.stage, place.step, taken.loss, taken.norm)
+        if place.bad_steps > most:
+            where = self.recorder.save_batch(batch, place)
+            raise TrainingError(f"{self.stage}: {place.bad_steps} steps with a non-finite loss or gradient, more than "
+                                f"max_bad_steps {most}; the batch of the last, step {place.step}, {where}; if its "
+                                f"values are sound, lower the learning_rate, now {self.config.learning_rate}")
+
+    def _judge_epoch(self) -> None:
+        """Measure, keep the best weights, and see whether that was the last epoch."""
+        place, score = self.place, self.best.measure(self.model)
+        told = {"epoch": place.epoch, "step": place.step}
+        if place.epoch:
+            self.recorder.record(told | {"loss": place.mean_loss, "tau": 1 / self.model.scale.item(),
+                                         "bad_steps": place.bad_steps})
+        if score is not None:
+            self.recorder.record(told | {f"validation_{self.validation.name}": score, "requests": len(self.validation)})
+            self.best.offer(score, place.epoch, self.model)
+        late = self.ranks.any(place.epoch > 0 and time.monotonic() > self.deadline)
+        if place.epoch >= self.config.epochs or late or self.best.too_long_ago(place.epoch):
+            place.over = True
         else:
-            self._count_bad_step(loss.item(), norm.item())
-        progress.tick(self.step, len(batch.targets.item_N), loss.item(), rate)
-        return loss.item()
+            place.turn(self.shuffler)
 
-    def _count_bad_step(self, loss: float, norm: float) -> None:
-        self.bad_steps += 1
-        logger.warning("%s step %d skipped: loss %s, gradient norm %s", self.stage, self.step, loss, norm)
-        if self.bad_steps > self.config.max_bad_steps:
-            raise TrainingError(f"{self.stage}: {self.bad_steps} steps with a non-finite loss or gradient, more than "
-                                f"max_bad_steps {self.config.max_bad_steps}; lower the learning_rate, now "
-                                f"{self.config.learning_rate}")
+    def _state(self) -> dict[str, Any]:
+        """All that the rest of the run depends on, as tensors and plain values; of other ranks what rank 0 has not."""
+        random = {"random": torch.get_rng_state()}
+        if not self.ranks.is_writer and not any(map(is_shard, self.model.parameters())):
+            return random
+        return random | {"place": vars(self.place), "best": self.best.state_dict(), "model": self.model.state_dict(),
+                         "update": self.update.state_dict(), "lines": self.recorder.lines}
 
-    def _validate(self, epoch: int) -> bool:
-        """Measure, keep the best weights; True when patience is over. With too few requests nothing stops."""
-        if len(self.validation) < self.config.min_validation_requests:
-            logger.warning("%s: %d validation requests, fewer than min_validation_requests %d; the last weights are "
-                           "kept", self.stage, len(self.validation), self.config.min_validation_requests)
-            return False
-        score, name = self.validation.score(self.model), self.validation.name
-        self._record({"epoch": epoch, "step": self.step, f"validation_{name}": score,
-                      "requests": len(self.validation)})
-        logger.info("%s epoch %d/%d validation %s %.4f (n = %d)", self.stage, epoch, self.config.epochs, name, score,
-                    len(self.validation))
-        if score > self.best_score:
-            self.best_score, self.best_epoch = score, epoch
-            self.best_weights = copy.deepcopy(self.model.state_dict())
-        return epoch - self.best_epoch >= self.config.patience
+    def _restore(self, state: dict[str, Any]) -> None:
+        try:
+            self.place, self.recorder.lines = Place(**state["place"]), state["lines"]
+            for name, part in (("best", self.best), ("model", self.model), ("update", self.update)):
+                part.load_state_dict(state[name])
+            torch.set_rng_state(state["random"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise IntegrityError(f"{self.checkpoints.folder}: its checkpoint does not fit this code ({error}); remove "
+                                 "the folder to start anew") from error
+        logger.info("%s goes on after step %d/%d, epoch %d (%s)", self.stage, self.place.step, self.update.steps,
+                    self.place.epoch, self.checkpoints.folder)
 
-    def _weigh_transitions(self) -> None:
-        """Give counted transitions, if the model has any, the weight that validation finds best.
-
-        The weight is the last thing that is chosen: every epoch was judged on what the network alone can do. With too
-        few validation requests it stays as it was: none, or that of the base model.
-        """
-        if self.model.transitions is None or len(self.validation) < self.config.min_validation_requests:
-            return
-        scores = self.validation.scores(self.model, TRANSITION_WEIGHTS)
-        best = int(np.argmax(scores))
-        self.model.transition_weight, self.best_score = TRANSITION_WEIGHTS[best], scores[best]
-        self._record({"transition_weights": TRANSITION_WEIGHTS, "transition_scores": scores})
-        logger.info("%s transitions get weight %.2f, validation %s %.4f (%.4f without)", self.stage,
-                    TRANSITION_WEIGHTS[best], self.validation.name, scores[best], scores[0])
-
-    def _record(self, entry: dict) -> None:
-        with open(self.metrics_path, "a") as file:
-            file.write(json.dumps({"stage": self.stage, **entry}) + "\n")
-
-
-class Progress:
-    """A line every few seconds: step, loss, learning rate, targets per second, time left."""
-
-    def __init__(self, stage: str, steps: int):
-        self.stage, self.steps = stage, steps
-        self.start = self.last = time.monotonic()
-        self.targets = 0
-
-    def tick(self, step: int, targets: int, loss: float, rate: float) -> None:
-        """Count one step and speak when it is time."""
-        self.targets += targets
-        now = time.monotonic()
-        if now - self.last < PROGRESS_S:
-            return
-        self.last, spent = now, now - self.start
-        logger.info("%s step %d/%d loss %.4f lr %.2e %.0f targets/s ETA %.0f s", self.stage, step, self.steps, loss,
-                    rate, self.targets / spent, spent / step * (self.steps - step))
-
-
-def learning_rate(step: int, config: TrainConfig, steps: int) -> float:
-    """The rate of a step, counted from 0, of so many: linear warm-up, then cosine to zero."""
-    warmup = max(1, round(config.warmup_share * steps))
-    if step < warmup:
-        return config.learning_rate * (step + 1) / warmup
-    return config.learning_rate * 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
+    def _with_its_place_kept(self) -> Preempted:
+        """Write a checkpoint; the error that says so."""
+        kept = self.recorder.keep(self._state(), self.place)
+        where = f"its place is in {self.checkpoints.folder}" if kept else "its place could not be kept"
+        return Preempted(f"{self.stage}: stopped by {self.stop.reason} after step {self.place.step}, epoch "
+                         f"{self.place.epoch}; {where}; the same command goes on")

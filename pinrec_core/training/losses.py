@@ -42,8 +42,10 @@ def least_of_groups(loss_N: Tensor, weight_N: Tensor, group_N: Tensor) -> Tensor
     """Mean over groups (scalar) of the least loss of each, weighted by the mean weight of the group's targets.
 
     The relaxation inside a feed view: one of the group's items must be found, whichever is nearest. Groups are numbered
-    from 0 without gaps; where each target is alone this is the weighted mean over targets.
+    from 0 without gaps; where each target is alone this is the weighted mean over targets. 0 without any target.
     """
+    if not len(group_N):
+        return loss_N.sum()
     none_G = loss_N.new_zeros(int(group_N.max()) + 1)
     least_G = none_G.scatter_reduce(0, group_N, loss_N, "amin", include_self=False)
     weight_G = none_G.scatter_reduce(0, group_N, weight_N.to(loss_N.dtype), "mean", include_self=False)

@@ -1,8 +1,9 @@
 """The negatives of a step and how often each was to be expected among them.
 
 Two pools serve every target of the batch: the distinct targets of the batch (popular items, hard) and uniform random
-items (the rest of the catalogue); either may be off. Suffixes: N targets, Q distinct queries that ask for them, B batch
-rows, C draws (distinct pairs of user and item), P pool, X pairs of a query and a place in the pool.
+items (the rest of the catalogue); either may be off. With several processes N, Q and B are of one's own rows of the
+batch, C and P of the whole batch. Suffixes: N targets, Q distinct queries that ask for them, B batch rows, C draws
+(distinct pairs of user and item), P pool, X pairs of a query and a place in the pool.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from torch import Tensor
 
 from pinrec_core.config import TrainConfig
 from pinrec_core.data.batch import Targets
+from pinrec_core.training.ranks import ALONE, Ranks
 from pinrec_core.training.sketch import CountMinSketch
 
+ITEM_BITS = 31  # an item index lies below 2^31 (see sketch)
 NEVER = 1e-9  # least expected count: a batch of one user has no in-batch negatives, and their log must stay finite
 
 
@@ -61,16 +64,18 @@ class Draws(NamedTuple):
         return len(self.user_C) * (1 - 1 / users)
 
 
-def draws_of(targets: Targets, user_B: Tensor) -> Draws:
-    """The distinct (user, item) pairs of a batch."""
-    _, user_N = user_B[targets.row_N].unique(return_inverse=True)
-    span = int(targets.item_N.max()) + 1
-    pair_C = (user_N * span + targets.item_N).unique()
-    return Draws(pair_C // span, pair_C % span, user_N)
+def draws_of(targets: Targets, user_B: Tensor, ranks: Ranks = ALONE) -> Draws:
+    """The distinct (user, item) pairs of a batch, of all ranks' rows."""
+    asking_N = user_B[targets.row_N]
+    pair_C = ((asking_N << ITEM_BITS) | targets.item_N).unique()
+    if ranks.size > 1:
+        pair_C = ranks.gather(pair_C).unique()  # rows of one user may lie on several ranks
+    users, user_C = (pair_C >> ITEM_BITS).unique(return_inverse=True)
+    return Draws(user_C, pair_C & ((1 << ITEM_BITS) - 1), torch.searchsorted(users, asking_N))
 
 
 def draw_negatives(targets: Targets, query_N: Tensor, draws: Draws, retrievable: Tensor, sketch: CountMinSketch,
-                   config: TrainConfig) -> Negatives:
+                   config: TrainConfig, *, generator: torch.Generator | None = None) -> Negatives:
     """Draw the pools of one step; `query_N` numbers the query of each target.
 
     What a target meets of the in-batch pool comes from the m draws of other users. An item that is a share p of all
@@ -80,14 +85,15 @@ def draw_negatives(targets: Targets, query_N: Tensor, draws: Draws, retrievable:
         E[count_i] = r (1 - (1 - p)^m) + R / I.
 
     Without random negatives (R = 0) an item that is no one's target never enters the pool: the estimate of Z covers
-    the items that are targets, and says nothing of the rest of the catalogue.
+    the items that are targets, and says nothing of the rest of the catalogue. Ranks that have a generator in the same
+    state draw the same pools.
     """
     if config.random_negatives >= len(retrievable):
         return _whole_catalogue(targets, retrievable)
     distinct = draws.item_C.unique()
     kept = min(len(distinct), config.in_batch_negatives)
-    in_batch = distinct[torch.randperm(len(distinct))[:kept]]
-    random = retrievable[torch.randint(len(retrievable), (config.random_negatives,))]
+    in_batch = distinct[torch.randperm(len(distinct), generator=generator)[:kept]]
+    random = retrievable[torch.randint(len(retrievable), (config.random_negatives,), generator=generator)]
     item_P = torch.cat([in_batch, random])
 
     def log_expected(item: Tensor) -> Tensor:
@@ -107,6 +113,8 @@ def _whole_catalogue(targets: Targets, retrievable: Tensor) -> Negatives:
 
 def _banned(query_N: Tensor, item_N: Tensor, draws: Draws, item_P: Tensor, in_batch: Tensor) -> Banned:
     """A query's own targets wherever they stand in the pool, its user's other positives in the in-batch part."""
+    if not len(query_N):  # a rank without targets in this batch
+        return Banned.none()
     asked_X, own_X = _places(item_N, item_P)
     drawn_X, place_X = _places(draws.item_C, in_batch)  # ascending by user, as draws are
     queries = int(query_N.max()) + 1

@@ -1,5 +1,7 @@
 """The loss of one batch: encode histories, ask for every target's outcome, score against its negatives.
 
+With several processes each does this for its rows of the batch; the pool of negatives is that of the whole batch, its
+vectors made by all and gathered with gradient.
 Suffixes: N targets, Q distinct queries that ask for them, P pool, K ignored items of the view, U distinct items of the
 batch, D item dimension.
 """
@@ -22,6 +24,7 @@ from pinrec_core.training.losses import least_of_groups, sampled_softmax
 from pinrec_core.training.negatives import draw_negatives, draws_of
 from pinrec_core.training.pool import log_z
 from pinrec_core.training.precision import Products, round_up
+from pinrec_core.training.ranks import ALONE, Ranks
 from pinrec_core.training.sketch import CountMinSketch
 
 
@@ -39,7 +42,7 @@ def distinct_queries(targets: Targets) -> DistinctQueries:
     parts = (targets.row_N, targets.column_N, targets.action_N, targets.surface_N, targets.offset_N)
     key_N = torch.zeros_like(targets.row_N)
     for part_N in parts:
-        key_N = key_N * (int(part_N.max()) + 1) + part_N
+        key_N = key_N * (int(part_N.max()) + 1 if len(part_N) else 1) + part_N
     distinct, place_N = key_N.unique(return_inverse=True)
     first_Q = place_N.new_zeros(len(distinct)).index_put((place_N,), torch.arange(len(place_N)))
     row_Q, column_Q, *asked = (part_N[first_Q] for part_N in parts)
@@ -49,11 +52,12 @@ def distinct_queries(targets: Targets) -> DistinctQueries:
 class Objective:
     """Sampled softmax over a batch; keeps the sketch of how often each item has been a target."""
 
-    def __init__(self, model: PinRec, config: TrainConfig):
+    def __init__(self, model: PinRec, config: TrainConfig, ranks: Ranks = ALONE):
         if config.action_loss and not model.config.action_mask:
             raise ConfigError(f"action_loss {config.action_loss} predicts masked actions, but model.action_mask is 0; "
                               "raise action_mask or set action_loss to 0")
-        self.model, self.config = model, config
+        self.model, self.config, self.ranks = model, config, ranks
+        self.generator = torch.Generator().manual_seed(config.seed)  # of the negatives: in one state on all ranks
         self.products = Products.of(config, model.log_temperature.device)
         self.sketch = CountMinSketch(config.sketch_width, config.sketch_depth, config.seed)
         # Cold items are never a positive: as negatives they may teach that an item without an id is a bad one.
@@ -61,28 +65,34 @@ class Objective:
         self.retrievable = drawn_I.nonzero().squeeze(1)
 
     def __call__(self, batch: TrainingBatch) -> Tensor:
-        """Weighted loss (scalar): the mean over the batch's targets or groups, and the action loss if there is one."""
+        """Weighted loss (scalar): the mean over the batch's targets or groups, and the action loss if there is one.
+
+        With several ranks this is one rank's part of it, and their sum is the loss.
+        """
         targets, history = batch.targets, batch.history
-        draws = draws_of(targets, batch.user_B)
+        draws = draws_of(targets, batch.user_B, self.ranks)
         self.sketch.add(draws.item_C)
         queries = distinct_queries(targets)
-        negatives = draw_negatives(targets, queries.place_N, draws, self.retrievable, self.sketch, self.config)
-        groups = (history.item_BT, targets.item_N, negatives.item_P, targets.ignored_NK)
+        negatives = draw_negatives(targets, queries.place_N, draws, self.retrievable, self.sketch, self.config,
+                                   generator=self.generator)
+        groups = (history.item_BT, targets.item_N, self.ranks.own_part(negatives.item_P), targets.ignored_NK)
         with self.products.rounded():
-            vectors_UD, (item_BT, item_N, item_P, ignored_NK) = self._encode_once(groups)
+            vectors_UD, (item_BT, item_N, own_P, ignored_NK) = self._encode_once(groups)
+        pool_PD = self.ranks.join_parts(vectors_UD[own_P], len(negatives.item_P))
         with self.products.ragged():
             states = self.model.encode(dataclasses.replace(history, item_BT=item_BT), vectors_UD)
             query_QD = self.model.query(states, queries.row_Q, queries.column_Q, queries.asked)
-        asked = query_QD[queries.place_N], targets.surface_N
+        asked = query_QD[queries.place_N], Conditions(targets.action_N, targets.surface_N, targets.offset_N)
         positive_N = self.model.paired_logits(*asked, vectors_UD[item_N][:, None], targets.item_N[:, None])[:, 0]
-        factors = self.model.factors(query_QD, queries.asked.surface_N, vectors_UD[item_P], negatives.item_P)
+        factors = self.model.factors(query_QD, queries.asked, pool_PD, negatives.item_P)
         loss_N = sampled_softmax(
             positive_N, log_z(*factors, negatives, self.products.kind), queries.place_N, negatives,
             self._view_logits(asked, vectors_UD, ignored_NK, targets.ignored_NK),
             correct_positive=self.config.correct_positive)
-        loss = least_of_groups(loss_N, targets.weight_N, targets.group_N)
+        loss = self.ranks.share(targets.groups) * least_of_groups(loss_N, targets.weight_N, targets.group_N)
         if self.config.action_loss:
-            loss = loss + self.config.action_loss * self.model.action_loss(states, history.actions_BT)
+            share = self.ranks.share(int((states.masked_BT & (history.actions_BT > 0)).sum()))
+            loss = loss + share * self.config.action_loss * self.model.action_loss(states, history.actions_BT)
         return loss
 
     def _encode_once(self, groups: tuple[Tensor, ...]) -> tuple[Tensor, list[Tensor]]:
@@ -93,7 +103,7 @@ class Objective:
         vectors_UD = self.model.item_vectors(round_up(distinct))
         return vectors_UD, [p.view(g.shape) for p, g in zip(places, groups, strict=True)]
 
-    def _view_logits(self, asked: tuple[Tensor, Tensor], vectors_UD: Tensor, place_NK: Tensor,
+    def _view_logits(self, asked: tuple[Tensor, Conditions], vectors_UD: Tensor, place_NK: Tensor,
                      ignored_NK: Tensor) -> Tensor | None:
         """Logits [N, K] of the shown and ignored items, -inf at padding; None without any."""
         if not ignored_NK.shape[1]:

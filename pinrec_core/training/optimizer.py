@@ -63,30 +63,11 @@ def optimizer_of(model: PinRec, config: TrainConfig) -> RowwiseAdamW:
     `of_rate` of a group is its share of the learning rate.
     """
     matrices = {id(layer.weight) for layer in model.modules() if isinstance(layer, torch.nn.Linear)}
+    biases = {id(table) for table in model.bias.tables}
     decayed = [parameter for parameter in model.parameters() if id(parameter) in matrices]
-    plain = [parameter for parameter in model.parameters() if id(parameter) not in matrices | {id(model.item_bias)}]
+    plain = [parameter for parameter in model.parameters() if id(parameter) not in matrices | biases]
     groups = [{"params": decayed, "weight_decay": config.weight_decay, "of_rate": 1.0},
               {"params": plain, "weight_decay": 0.0, "of_rate": 1.0}]
-    if model.item_bias is not None:
-        groups.append({"params": [model.item_bias], "weight_decay": 0.0, "of_rate": config.bias_rate})
+    if biases:
+        groups.append({"params": model.bias.tables, "weight_decay": 0.0, "of_rate": config.bias_rate})
     return RowwiseAdamW(groups, lr=config.learning_rate, betas=BETAS, fused=True)
-
-
-def clip_gradients(model: torch.nn.Module, most: float) -> Tensor:
-    """Scale all gradients down to a total norm of at most `most`; returns the norm (scalar) they had.
-
-    As torch.nn.utils.clip_grad_norm_, which cannot read sparse gradients. These are coalesced on the way: what a row
-    that was read twice got is summed before it counts.
-    """
-    gradients = []
-    for parameter in model.parameters():
-        if parameter.grad is not None and parameter.grad.is_sparse:
-            parameter.grad = parameter.grad.coalesce()
-            gradients.append(parameter.grad.values())
-        elif parameter.grad is not None:
-            gradients.append(parameter.grad)
-    norm = torch.nn.utils.get_total_norm(gradients)
-    scale = (most / (norm + 1e-6)).clamp(max=1.0)
-    for gradient in gradients:
-        gradient.mul_(scale)
-    return norm

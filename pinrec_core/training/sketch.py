@@ -33,5 +33,14 @@ class CountMinSketch:
                                  zip(self.counts, self._columns(item_N), strict=True)])
         return counts_RN.amin(0).double() / max(self.total, 1)
 
+    def state_dict(self) -> dict[str, Tensor | int]:
+        """What has been counted; the hash functions follow from the seed."""
+        return {"counts": self.counts, "total": self.total}
+
+    def load_state_dict(self, state: dict[str, Tensor | int]) -> None:
+        """Go on from what `state_dict` gave."""
+        self.counts.copy_(state["counts"])
+        self.total = state["total"]
+
     def _columns(self, item_N: Tensor) -> Tensor:
         return (self.a_R * item_N + self.b_R) % PRIME % self.counts.shape[1]

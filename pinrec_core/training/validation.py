@@ -15,29 +15,34 @@ from pinrec_core.config import TrainConfig, ValidationMetric
 from pinrec_core.data.batch import collate
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.requests import Requests, requests_in
+from pinrec_core.model.experts import Experts
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.training.likeliest import Mixture, likeliest
+from pinrec_core.training.ranks import ALONE, Ranks
 
 TOP = 50  # items of a list that are looked at
 REQUESTS_AT_ONCE = 512
+ITEMS_AT_ONCE = 8192
 
 
 class Validation:
     """Requests with known answers, asked of the model after every epoch."""
 
     def __init__(self, dataset: Dataset, requests: Sequence[Requests],
-                 metric: ValidationMetric = ValidationMetric.RECALL):
+                 metric: ValidationMetric = ValidationMetric.RECALL, ranks: Ranks = ALONE):
         self.dataset, self.requests, self.metric = dataset, [part for part in requests if len(part)], metric
+        self.ranks = ranks
 
     @classmethod
-    def before_the_window(cls, dataset: Dataset, surfaces: Sequence[str], config: TrainConfig) -> Validation:
+    def before_the_window(cls, dataset: Dataset, surfaces: Sequence[str], config: TrainConfig,
+                          ranks: Ranks = ALONE) -> Validation:
         """The validation users' requests in the window before the evaluation window, one set per surface."""
         users, generator, found = dataset.users_in("validation"), np.random.default_rng(config.seed), []
         for surface in surfaces:
             requests = requests_in(dataset, surface, dataset.validation_start_ms, dataset.train_end_ms, users)
             kept = generator.permutation(len(requests))[:config.validation_users]
             found.append(requests.take(np.sort(kept)))
-        return cls(dataset, found, config.validation_metric)
+        return cls(dataset, found, config.validation_metric, ranks)
 
     def __len__(self) -> int:
         return sum(len(requests) for requests in self.requests)
@@ -49,25 +54,33 @@ class Validation:
 
     def score(self, model: PinRec) -> float:
         """The metric over the 50 likeliest items, mean over requests (higher is better)."""
-        return self.scores(model, (0.0,))[0]
+        return self.scores(model, [Experts()])[0]
 
     @torch.no_grad()
-    def scores(self, model: PinRec, transition_weights: Sequence[float]) -> list[float]:
-        """The same with counted transitions joining the score, for each of their weights."""
+    def scores(self, model: PinRec, experts: Sequence[Experts]) -> list[float]:
+        """The same with counted experts joining the score, for each of the given weights of them.
+
+        Each rank encodes a part of the catalogue and asks a part of the requests; all get the same numbers.
+        """
         model.eval()
-        vectors_ID = model.all_item_vectors()
+        ranks = self.ranks
+        own_P = ranks.own_part(torch.arange(model.n_items))
+        vectors_ID = ranks.join_parts(torch.cat([model.item_vectors(part) for part in own_P.split(ITEMS_AT_ONCE)]),
+                                      model.n_items)
         found = [found for requests in self.requests
-                 for found in self._found(model, vectors_ID, requests, transition_weights)]
-        return np.mean(found, axis=0).tolist()
+                 for found in self._found(model, vectors_ID, requests.take(np.arange(len(requests))[ranks.rows]),
+                                          experts)]
+        sum_W = ranks.all_sum(torch.tensor(found, dtype=torch.float64).view(-1, len(experts)).sum(0))
+        return (sum_W / len(self)).tolist()
 
     def _found(self, model: PinRec, vectors_ID: Tensor, requests: Requests,
-               weights: Sequence[float]) -> Iterator[list[float]]:
-        """Per request, the metric with each weight."""
+               experts: Sequence[Experts]) -> Iterator[list[float]]:
+        """Per request, the metric with each of the experts' weights."""
         for first in range(0, len(requests), REQUESTS_AT_ONCE):
             part = requests.take(np.arange(first, min(first + REQUESTS_AT_ONCE, len(requests))))
             history = collate(part.histories(self.dataset, model.config.max_length)).to(vectors_ID.device)
-            mixture = Mixture(model, vectors_ID, history, part.surface)
-            top_WRK = likeliest(mixture, history, weights, TOP).cpu().numpy()
+            mixture = Mixture(model, vectors_ID, history, part.surface, torch.from_numpy(part.time_R))
+            top_WRK = likeliest(mixture, history, experts, TOP).cpu().numpy()
             for row, items in enumerate(np.split(part.item_T, part.offsets_R1[1:-1])):
                 yield [METRICS[self.metric](np.isin(top_RK[row], items), len(items)) for top_RK in top_WRK]
 

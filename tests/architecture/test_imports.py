@@ -21,6 +21,8 @@ OWNERS = {  # package -> where alone it may be imported
     "matplotlib": "pinrec_core/report/",
     "jinja2": "pinrec_core/report/",
     "fastapi": "pinrec_core/serving/",
+    "kubeflow": "pinrec_core/training/launch/trainjob.py",
+    "kubernetes": "pinrec_core/training/launch/trainjob.py",
 }
 
 

@@ -50,6 +50,20 @@ def test_the_image_is_one_and_can_be_chosen(spec, tmp_path):
     assert GOLDEN.read_text("utf-8").replace("pinrec:0.1.0", "registry.example/pinrec:7") == other.read_text("utf-8")
 
 
+def test_only_the_training_steps_mount_the_claim_it_is_compiled_with(tmp_path):
+    compiled = tmp_path / "claim.yaml"
+    subprocess.run([sys.executable, "-m", "pipelines.cli", "compile", "--output", compiled], cwd=ROOT, check=True,
+                   env=os.environ | {"PINREC_CLAIM": "pinrec:/mnt/pinrec"}, capture_output=True)
+    spec, platform = yaml.safe_load_all(compiled.read_text("utf-8"))
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert {name: [(mount["constant"], mount["mountPath"]) for mount in executor["pvcMount"]]
+            for name, executor in executors.items()} == {
+        name: [("pinrec", "/mnt/pinrec")] for name in ("exec-pretrain", "exec-finetune")}
+    wrong = subprocess.run([sys.executable, "-m", "pipelines.cli", "compile", "--output", compiled], cwd=ROOT,
+                           env=os.environ | {"PINREC_CLAIM": "pinrec"}, capture_output=True, text=True, check=False)
+    assert wrong.returncode == 1 and "names no absolute folder" in wrong.stderr
+
+
 def test_nothing_is_installed_at_run_time(spec):
     for name, executor in spec["deploymentSpec"]["executors"].items():
         words = " ".join([*executor["container"]["command"], *executor["container"]["args"]])
@@ -96,3 +110,4 @@ def test_arguments_fill_every_parameter_of_the_pipeline(spec):
     assert set(given) == set(spec["root"]["inputDefinitions"]["parameters"])
     assert given["surfaces"] == list(config.log.surfaces)
     assert type(config.gate).parse(given["gate"]) == config.gate
+    assert given["launch"] == spec["root"]["inputDefinitions"]["parameters"]["launch"]["defaultValue"] == "{}"

@@ -10,7 +10,8 @@ from surfaces_rows import Source, chosen_rows
 from pinrec_core.config import Conditioning, Config
 from pinrec_core.errors import ConfigError
 
-BASELINES = ["popularity", "recent_surface_popularity", "cooccurrence", "cooccurrence_x_recent"]
+BASELINES = ["popularity", "recent_surface_popularity", "recent_surface_exposure", "cooccurrence",
+             "cooccurrence_x_recent"]
 TRAINED = ["sasrec_softmax", "one_vector", "unconditioned", "outcome", "multi_token", "finetuned",
            "impression_negatives"]
 
@@ -57,7 +58,7 @@ def test_every_row_is_measured_on_every_surface(found):
     assert {"date", "commit", "command", "settings", "dataset_fingerprint", "total_seconds"} <= set(found)
     for part in found["surfaces"].values():
         assert [row["name"] for row in part["rows"]] == BASELINES + TRAINED
-        assert [row["seeds"] for row in part["rows"]] == [1] * 4 + [2] * 7
+        assert [row["seeds"] for row in part["rows"]] == [1] * 5 + [2] * 7
         assert part["users"] > 20 and part["targets"] >= part["users"]
     assert all(found["seconds"][row]["training"] > 0 for row in TRAINED)
 
@@ -79,6 +80,7 @@ def test_longer_lists_and_more_vectors_find_no_less(found):
         for row in part["rows"]:
             value = {metric: cell["value"] for metric, cell in row["metrics"].items()}
             assert value["recall@10"] <= value["recall@50"] <= value["recall@100"]
+            assert 0 < value["unseen recall@10"] <= value["unseen recall@50"]
             several = [value.get(f"unordered_recall@10 of {count}") for count in (1, 6, 16)]
             several = [recall for recall in several if recall is not None]
             assert several == sorted(several) and len(several) == (

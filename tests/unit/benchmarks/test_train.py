@@ -17,8 +17,9 @@ from pinrec_core.config import ModelConfig, PretrainConfig
 from pinrec_core.data.batch import collate
 from pinrec_core.data.windows import engagement_windows
 from pinrec_core.model.pinrec import PinRec
+from pinrec_core.training.counts import action_shares
 from pinrec_core.training.likeliest import Mixture
-from pinrec_core.training.pretrain import action_shares, fit_base
+from pinrec_core.training.pretrain import fit_base
 
 MODEL = ModelConfig(width=16, layers=1, item_dim=16, id_dim=16, id_buckets=64, max_length=8, use_content=False)
 TRAIN = PretrainConfig(epochs=2, batch_size=8, random_negatives=16, in_batch_negatives=16, patience=9)
@@ -51,7 +52,8 @@ def test_hit_rates_are_those_of_the_plain_ranking(cut):
     torch.manual_seed(0)
     model = PinRec(MODEL, cut.training.log, cut.training.items, action_shares(cut.training)).eval()
     histories = cut.validation.histories(cut.full, MODEL.max_length)
-    mixture = Mixture(model, model.all_item_vectors(), collate(histories), "shop")
+    time_R = torch.from_numpy(cut.validation.time_R)
+    mixture = Mixture(model, model.all_item_vectors(), collate(histories), "shop", time_R)
     score_RI = torch.cat([log_p for _, log_p in mixture.log_probabilities()], dim=1)
     for row, history in enumerate(histories):
         score_RI[row, history.item_T] = -torch.inf
@@ -74,6 +76,7 @@ def test_speed_and_parts_of_a_step():
     found = invented("", "", steps=8, batch=4, precision="float32", **sizes)
     assert found["positions_s"] > 0 and found["padding"] == 0
     assert found["epoch_s"] * found["positions_s"] == pytest.approx(4 * 24 * 6)
+    assert found["parameters_mb"] > 2 * 16_384 * 8 * 4 / 2**20  # the id tables alone
     shares = profile_of(Run(invented_dataset(200, 6, 40), MODEL, TRAIN), 4)["share"]
     assert sum(shares.values()) == pytest.approx(1) and {"backward", "pool softmax", "optimizer"} <= set(shares)
     assert all(share >= 0 for share in shares.values())

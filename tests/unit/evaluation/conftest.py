@@ -13,6 +13,7 @@ import torch
 
 from pinrec_core.config import LogConfig, ModelConfig
 from pinrec_core.manifest import write_manifest
+from pinrec_core.model.experts import Experts
 from pinrec_core.model.io import save_model
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.model.transitions import Transitions
@@ -72,7 +73,7 @@ def write_model(folder: Path, items: list[str], follows: dict[str, list[str]] | 
         told = [follows.get(name, []) for name in items]
         followers = np.array([items.index(name) for names in told for name in names])
         model.transitions = Transitions(np.cumsum([0, *map(len, told)]), followers, np.full(len(followers), 1e6))
-        model.transition_weight = 2.0
+        model.experts = Experts(transitions=2.0)
     folder.mkdir(parents=True)
     save_model(model.eval(), folder)
     write_manifest(folder, kind="model", facts={"stage": "base"})

@@ -5,7 +5,7 @@ import pytest
 
 from pinrec_core.config import EvaluationConfig
 from pinrec_core.data.dataset import Dataset
-from pinrec_core.evaluation.baselines import baseline_lists, fading, latest_items
+from pinrec_core.evaluation.baselines import baseline_lists, fading, latest_items, shown_lately
 from pinrec_core.evaluation.cohort import build_cohort
 from pinrec_core.model.transitions import count_transitions
 
@@ -33,6 +33,20 @@ def test_own_surface_popularity_then_the_rest(lists, names):
 
 def test_recent_own_surface_popularity_then_the_rest(lists, names):
     assert names(lists["recent_surface_popularity"][0])[:2] == ["p5", "p2"]  # only b's p5 is from days 8 and 9
+
+
+def test_recent_exposure_counts_what_was_shown_and_ignored(dataset_dir, names):
+    dataset = Dataset.open(dataset_dir)
+    cohort = build_cohort(dataset, "home", EvaluationConfig())
+    shown_I, start_ms = shown_lately(dataset, cohort, 2.0), cohort.requests.start_ms
+    by_hand = np.zeros(dataset.n_items)
+    for view in np.flatnonzero((dataset.view_surface_V == 0) & (dataset.view_start_V < start_ms)):
+        rows = slice(*dataset.view_offsets_V1[view:view + 2])
+        days = (start_ms - dataset.view_start_V[view]) / 86_400_000
+        np.add.at(by_hand, dataset.shown_item_X[rows], 0.5 ** (days / 2))
+    assert shown_I == pytest.approx(by_hand * dataset.retrievable_I) and shown_I.any()
+    ignored = np.flatnonzero((shown_I > 0) & (np.bincount(dataset.item_E, minlength=dataset.n_items) == 0))
+    assert len(ignored), "the fixture shows an item that nobody engages with"
 
 
 def test_neighbours_of_the_last_item(lists, names):

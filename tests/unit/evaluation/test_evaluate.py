@@ -41,7 +41,7 @@ def test_numbers_are_those_of_the_lists(dataset_dir, model_dir, tmp_path):
     # popularity [p2 p1 p3 p5 p7]: a has both, b and c theirs
     rows = {row["name"]: row for row in found["rows"]}
     assert list(rows) == ["pinrec", "popularity", "surface_popularity", "recent_surface_popularity",
-                          "last_item_neighbour", "cooccurrence", "cooccurrence_x_recent"]
+                          "recent_surface_exposure", "last_item_neighbour", "cooccurrence", "cooccurrence_x_recent"]
     assert rows["popularity"]["recall@5"] == rows["popularity"]["hit_rate@5"] == 1.0
     assert rows["popularity"]["coverage@5"] == 5 / 40 and rows["popularity"]["n"] == 3
     assert found["best_baseline"]["recall@5"]["name"] == "popularity"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pinrec_core.config import Config, GenerationConfig, LogConfig, ModelConfig
+from pinrec_core.config import Config, GenerationConfig, LaunchConfig, LogConfig, ModelConfig
 from pinrec_core.errors import ConfigError
 
 VALID = """
@@ -33,7 +33,7 @@ def test_defaults_fill_every_section(tmp_path):
     ("[model]\nwidht = 3", "did you mean 'width'"),
     ("[model]\nwidth = 30\nheads = 4", "heads 4 does not divide width 30"),
     ("[model]\nwidth = -1", "got -1"),
-    ("[finetune]\npopularity_half_life_days = 2", "model.item_bias is false"),
+    ("[finetune.experts.home]\nexposure = 1", "has no such expert"),
     ("[model]\naction_mask = 0.0\n[pretrain]\naction_loss = 0.5", "pretrain.action_loss 0.5"),
     ("[generation.budgets.home]\nclick = 0.5", "sum to 0.5"),
     ("[generation.budgets.home]\nbuy = 1.0", "not a positive action"),
@@ -45,11 +45,26 @@ def test_defaults_fill_every_section(tmp_path):
     ("[generation]\noffset_shares = [0.5, 0.2]", "sum to 0.7"),
     ("[generation]\noffset_shares = [0.5, 0.5]", "give 1 time offsets"),
     ("[finetune]\nfuture_targets = 2", "unknown key"),
+    ("[launch]\nlauncher = 'slurm'", "got 'slurm'"),
+    ("[launch]\nprocesses = 2", "set launcher = \"torchrun\""),
+    ("[launch]\nlauncher = 'trainjob'", "needs trainjob.image"),
+    ("[launch]\nlauncher = 'trainjob'\ntrainjob.image = 'i'", "needs trainjob.claim"),
+    ("[launch]\nlauncher = 'trainjob'\ncheckpoints = '/tmp/c'\ntrainjob = {image = 'i', claim = 'c'}",
+     "does not lie below trainjob.volume '/mnt/pinrec'"),
+    ("[launch.trainjob]\nvolume = '/'", "no absolute folder below /"),
+    ("[launch.trainjob]\nmemory = '16 GB'", "got '16 GB'"),
     ("[aggregate]\neval_days = 40", "leaves nothing of lookback_days 30"),
 ])
 def test_a_bad_value_is_named(tmp_path, addition, message):
     with pytest.raises(ConfigError, match=message.replace("[", r"\[")):
         load(tmp_path, VALID + addition)
+
+
+def test_a_launch_section_crosses_without_its_defaults(tmp_path):
+    assert load(tmp_path, VALID).launch.canonical_json() == "{}"
+    changed = load(tmp_path, VALID + "[launch]\nmax_restarts = 1\nrestart_pause_s = 10.0").launch
+    assert changed.canonical_json() == '{"max_restarts":1}'
+    assert LaunchConfig.parse(changed.canonical_json()) == changed
 
 
 def test_a_surface_without_floor_is_invalid(tmp_path):

@@ -13,6 +13,7 @@ from pinrec_core.data.batch import collate
 from pinrec_core.errors import ConfigError, IntegrityError
 from pinrec_core.manifest import write_manifest
 from pinrec_core.model.conditions import Conditions
+from pinrec_core.model.experts import Experts
 from pinrec_core.model.features import _hash_rows
 from pinrec_core.model.io import load_model, save_model
 from pinrec_core.model.transitions import count_transitions
@@ -99,7 +100,7 @@ def test_weights_of_another_model_are_refused(tmp_path):
         load_model(tmp_path)
 
 
-@pytest.mark.parametrize("edit", [lambda told: told.pop("transition_weight"),
+@pytest.mark.parametrize("edit", [lambda told: told.pop("experts"),
                                   lambda told: told["model"].update(depth=2)],
                          ids=["a key that is missing", "a setting that is gone"])
 def test_a_model_of_another_version_is_refused_in_words(tmp_path, edit):
@@ -127,35 +128,67 @@ def with_bias():
 
 def test_the_score_bias_is_of_its_surface_and_nothing_for_items_never_trained_on():
     plain, model = make(table=items(cold=(4, 5))), with_bias()
+    torch.nn.init.normal_(model.bias.surface_SI)
     query, surface, every = F.normalize(torch.randn(2, 8), dim=1), torch.tensor([1, 0]), torch.arange(20)
     vectors = model.all_item_vectors()
-    added = model.logits(query, surface, vectors, every) - plain.logits(query, surface, vectors, every)
+    asked = Conditions(torch.tensor([0, 0]), surface, torch.tensor([0, 0]))
+    added = model.logits(query, asked, vectors, every) - plain.logits(query, asked, vectors, every)
     known = torch.ones(20).index_fill(0, torch.tensor([4, 5]), 0.0)
-    torch.testing.assert_close(added, model.item_bias[surface] * known, atol=1e-4, rtol=0)
-    paired = model.paired_logits(query, surface, vectors.expand(2, -1, -1), every.expand(2, -1))
-    torch.testing.assert_close(paired, model.logits(query, surface, vectors, every), atol=1e-4, rtol=0)
+    torch.testing.assert_close(added, model.bias.surface_SI[surface] * known, atol=1e-4, rtol=0)
+    paired = model.paired_logits(query, asked, vectors.expand(2, -1, -1), every.expand(2, -1))
+    torch.testing.assert_close(paired, model.logits(query, asked, vectors, every), atol=1e-4, rtol=0)
 
 
-def test_search_vectors_turn_the_score_into_an_inner_product():
-    model, query = with_bias(), F.normalize(torch.randn(3, 8), dim=1)
-    searched = model.search_vectors("search")
-    assert searched.shape == (20, 9)
-    score = torch.cat([query, torch.ones(3, 1)], dim=1) @ searched.T
-    wanted = model.logits(query, torch.ones(3, dtype=torch.long), model.all_item_vectors(), torch.arange(20))
+SWITCHES = [{"item_bias": True}, {"action_bias": True}, {"item_bias": True, "action_bias": True},
+            {"exposure_half_life_days": 1.0}, {"item_bias": True, "action_bias": True, "exposure_half_life_days": 1.0}]
+
+
+@pytest.mark.parametrize("switches", SWITCHES, ids=lambda told: "+".join(told))
+def test_search_vectors_turn_the_score_into_an_inner_product(switches):
+    model = make(CONFIG.model_copy(update=switches), items(cold=(4, 5)))
+    for table in model.bias.tables:
+        torch.nn.init.normal_(table)
+    torch.nn.init.normal_(model.bias.log_exposure_SI)
+    model.experts = Experts(exposure=0.5)
+    query, action, surface = F.normalize(torch.randn(3, 8), dim=1), torch.tensor([0, 1, 1]), 1
+    vectors = model.search_vectors(model.log.surface_names[surface])
+    score = torch.from_numpy(model.search_queries(query.numpy(), action.numpy())) @ vectors.T
+    asked = Conditions(action, torch.full_like(action, surface), torch.zeros_like(action))
+    wanted = model.logits(query, asked, model.all_item_vectors(), torch.arange(20))
+    if model.bias.counts_exposure:
+        wanted = wanted + 0.5 * model.bias.log_exposure_SI[surface] * model.bias.known_I
     torch.testing.assert_close(score * model.scale, wanted, atol=1e-4, rtol=0)
+
+
+def test_a_model_without_biases_is_searched_by_its_item_vectors():
     assert torch.equal(make().search_vectors("home"), make().all_item_vectors())
+
+
+def test_an_action_bias_is_of_its_action_and_nothing_for_items_never_trained_on():
+    plain, model = make(table=items(cold=(4, 5))), make(CONFIG.model_copy(update={"action_bias": True}),
+                                                         items(cold=(4, 5)))
+    torch.nn.init.normal_(model.bias.action_AI)
+    query, every = F.normalize(torch.randn(2, 8), dim=1), torch.arange(20)
+    asked, vectors = Conditions(torch.tensor([1, 0]), torch.tensor([0, 0]), torch.tensor([0, 0])), \
+        model.all_item_vectors()
+    added = model.logits(query, asked, vectors, every) - plain.logits(query, asked, vectors, every)
+    known = torch.ones(20).index_fill(0, torch.tensor([4, 5]), 0.0)
+    torch.testing.assert_close(added, model.bias.action_AI[asked.action_N] * known, atol=1e-4, rtol=0)
+    paired = model.paired_logits(query, asked, vectors.expand(2, -1, -1), every.expand(2, -1))
+    torch.testing.assert_close(paired, model.logits(query, asked, vectors, every), atol=1e-4, rtol=0)
 
 
 def test_a_model_with_bias_is_saved_and_loaded(tmp_path):
     model = with_bias()
     save_model(model, tmp_path)
     write_manifest(tmp_path, kind="model")
-    assert torch.equal(load_model(tmp_path).item_bias, model.item_bias)
+    assert torch.equal(load_model(tmp_path).bias.surface_SI, model.bias.surface_SI)
 
 
 def test_a_model_with_transitions_is_saved_and_loaded(tmp_path):
     model = make(CONFIG.model_copy(update={"transitions": True}))
-    model.transitions, model.transition_weight = count_transitions(np.arange(19), np.zeros(19), np.ones(20, bool)), 0.75
+    model.transitions = count_transitions(np.arange(19), np.zeros(19), np.ones(20, bool))
+    model.experts = Experts(transitions=0.75, repeats=-2.0)
     for name in "ab":
         (tmp_path / name).mkdir()
         save_model(model, tmp_path / name)
@@ -164,7 +197,7 @@ def test_a_model_with_transitions_is_saved_and_loaded(tmp_path):
     assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in files)
     write_manifest(tmp_path / "a", kind="model")
     loaded = load_model(tmp_path / "a")
-    assert loaded.transition_weight == 0.75
+    assert loaded.experts == model.experts
     for column in ("offsets_I1", "item_P", "weight_P"):
         np.testing.assert_array_equal(getattr(loaded.transitions, column), getattr(model.transitions, column))
-    assert make().transitions is None and make().transition_weight == 0
+    assert make().transitions is None and make().experts == Experts()

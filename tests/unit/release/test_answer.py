@@ -10,6 +10,7 @@ import pytest
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.errors import ConfigError, DataError, IntegrityError, PinrecError
 from pinrec_core.evaluation.subject import exact_retriever
+from pinrec_core.model.experts import Experts
 from pinrec_core.model.io import load_model
 from pinrec_core.release.answer import recommend
 from pinrec_core.release.promote import promote
@@ -36,7 +37,7 @@ def test_the_answer_is_what_the_evaluated_model_retrieves(live_registry, world, 
     assert all(title == (None if int(item_id[1:]) % 3 else f"title {item_id[1:]}") for item_id, title in titles.items())
     assert [item.outcome for item in found] == [("click", "save")[code] for code in wanted.outcome_RN[0]]
     assert [item.step for item in found] == wanted.step_RN[0].tolist()
-    model.transition_weight = 0.0
+    model.experts = Experts()
     alone = retriever.retrieve([history], surface, np.array([END_MS]), n=15)
     assert (wanted.score_RN.tolist() == alone.score_RN.tolist()) is (model.transitions is None)
 

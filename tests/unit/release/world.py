@@ -21,6 +21,7 @@ from pinrec_core.config import (
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.evaluation.evaluate import evaluate
 from pinrec_core.manifest import read_manifest, write_manifest
+from pinrec_core.model.experts import Experts
 from pinrec_core.model.io import save_model
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.registry import verification_path
@@ -28,7 +29,7 @@ from pinrec_core.release.build import build_index
 from pinrec_core.release.replay import verify
 from pinrec_core.schemas import ITEMS, SEQUENCES, VIEWS
 from pinrec_core.storage import write_bytes
-from pinrec_core.training.pretrain import transitions_of
+from pinrec_core.training.counts import transitions_of
 
 LOG = LogConfig(surfaces=("home", "search"), positive_actions=("click", "save"), negative_actions=("hide",))
 N_ITEMS, N_USERS = 120, 60
@@ -68,14 +69,14 @@ def write_model(folder: Path, items: pa.Table, seed: int, dataset: Path, transit
     """An untrained model with weights large enough that users get different answers."""
     torch.manual_seed(seed)
     config = ModelConfig(width=16, layers=1, heads=2, item_dim=16, max_length=8, id_buckets=256, id_dim=16,
-                         item_bias=True, transitions=transitions)
+                         item_bias=True, action_bias=True, transitions=transitions, repeats=transitions)
     model = PinRec(config, LOG, items, {surface: {"click": 0.6, "save": 0.4} for surface in LOG.surfaces})
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 parameter.normal_(std=0.5)
     if transitions:
-        model.transitions, model.transition_weight = transitions_of(Dataset.open(dataset), 0.0), 1.0
+        model.transitions, model.experts = transitions_of(Dataset.open(dataset), 0.0), Experts(1.0, -1.0)
     folder.mkdir()
     save_model(model, folder)
     (folder / "metrics.jsonl").write_text('{"stage": "finetune", "epoch": 1, "step": 1, "loss": 1.0}\n')

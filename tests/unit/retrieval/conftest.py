@@ -7,6 +7,7 @@ import torch
 
 from pinrec_core.config import LogConfig, ModelConfig
 from pinrec_core.data.batch import History
+from pinrec_core.model.experts import Experts
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.model.transitions import count_transitions
 from pinrec_core.schemas import ITEMS
@@ -33,11 +34,11 @@ def timed_model(request) -> PinRec:
 
 @pytest.fixture(scope="session")
 def followed_model() -> PinRec:
-    """With a score bias and transitions counted over random sequences."""
-    model, rng = untrained(item_bias=True), np.random.default_rng(3)
+    """With score biases and transitions counted over random sequences, and little liking for what is known."""
+    model, rng = untrained(item_bias=True, action_bias=True), np.random.default_rng(3)
     model.transitions = count_transitions(rng.integers(N_ITEMS, size=4000), np.repeat(np.arange(200), 20),
                                           model.retrievable_I.numpy())
-    model.transition_weight = 0.5  # some followers come first, others among the neighbours
+    model.experts = Experts(transitions=0.5, repeats=-1.0)  # some followers come first, others among the neighbours
     return model
 
 

@@ -26,13 +26,27 @@ def test_exactly_at_the_limit_is_kept():
     assert merge_owners(np.array([[[1, 0], [1, 0]]], np.float32), 1.0).tolist() == [[0, 1]]
 
 
+def test_queries_of_different_kinds_never_join():
+    assert merge_owners(at(0, 1, 2, 3)[None], 0.9, np.array([0, 1, 0, 1])).tolist() == [[0, 1, 0, 1]]
+
+
+def test_with_action_biases_each_outcome_is_a_kind(followed_model):
+    vector_MD, outcome_Q = np.tile(at(0)[0], (4, 8)), np.array([0, 2, 0, 2])
+    told = dict(outcome_Q=outcome_Q, offset_Q=np.zeros(4, int), step_Q=np.arange(4), share_Q=np.ones(4),
+                offset_share_Q=np.ones(4), decay_Q=np.ones(4))
+    apart = Queries(vector_MD[None], followed_model.search_queries(vector_MD, outcome_Q)[None], **told)
+    assert apart.kind_Q[[0, 0]].tolist() == apart.kind_Q[[0, 2]].tolist() and apart.kind_Q[0] != apart.kind_Q[1]
+    assert np.unique(Queries(vector_MD[None], vector_MD[None], **told).kind_Q).size == 1
+
+
 def test_budgets_are_handed_over_and_sum():
     owner_BQ = np.array([[0, 0, 2, 2], [0, 1, 2, 3]])
     assert pool_budgets(np.array([4, 3, 2, 1]), owner_BQ).tolist() == [[7, 0, 3, 0], [4, 3, 2, 1]]
 
 
 def test_kept_queries_move_to_the_front():
-    queries = Queries(np.stack([at(0, 5, 90, 95), at(0, 60, 120, 179)]), outcome_Q=np.array([0, 1, 0, 1]),
+    vector_BQD = np.stack([at(0, 5, 90, 95), at(0, 60, 120, 179)])
+    queries = Queries(vector_BQD, vector_BQD, outcome_Q=np.array([0, 1, 0, 1]),
                       offset_Q=np.zeros(4, int), step_Q=np.array([0, 0, 1, 1]), share_Q=np.array([0.75, 0.25] * 2),
                       offset_share_Q=np.ones(4), decay_Q=np.ones(4))
     kept = compress(queries, 0.9, 8)

@@ -13,18 +13,18 @@ from pinrec_core.model.conditions import Conditions
 from pinrec_core.retrieval.generate import Question, draw_outcomes, generate
 
 SHARES = {"click": 0.5, "save": 0.3, "share": 0.2}
-NOW = 2 * 10**9
+LATER = 20_000  # ms from a history's end to its request: within the first offset, 30 s
 
 
 def at(histories):
-    return torch.full((len(histories),), NOW)
+    return torch.tensor([int(history.time_T[-1]) + LATER if len(history.time_T) else LATER for history in histories])
 
 
 def without_cache(model, history, generation, offsets=(0,)):
     """Queries of one request by re-encoding the whole sequence, generated tokens included, at every step."""
-    batch, per_outcome = collate([history]), len(offsets)
+    batch, per_outcome, now = collate([history]), len(offsets), at([history])
     codes, asked = torch.arange(3).repeat_interleave(per_outcome), torch.tensor(offsets).repeat(3)
-    chosen_S = draw_outcomes(batch, torch.tensor([NOW]), list(SHARES.values()), generation)[0]
+    chosen_S = draw_outcomes(batch, now, list(SHARES.values()), generation)[0]
     length, item_vectors = len(history.item_T), model.all_item_vectors()
     queries = []
     for step in range(generation.steps):
@@ -35,7 +35,7 @@ def without_cache(model, history, generation, offsets=(0,)):
         chosen = chosen_S[step]
         fed_1D = vector_QD[chosen * per_outcome][None]  # the soonest vector of the outcome poses as an item
         item_vectors = torch.cat([item_vectors, fed_1D])
-        one = [torch.tensor([[value]]) for value in (len(item_vectors) - 1, 1 << int(chosen), 0, NOW)]
+        one = [torch.tensor([[value]]) for value in (len(item_vectors) - 1, 1 << int(chosen), 0, int(now))]
         columns = [torch.cat([column, token], 1) for column, token in
                    zip((batch.item_BT, batch.actions_BT, batch.surface_BT, batch.time_BT), one, strict=True)]
         batch = replace(batch, item_BT=columns[0], actions_BT=columns[1], surface_BT=columns[2], time_BT=columns[3],
@@ -79,6 +79,19 @@ def test_one_step_gives_a_vector_per_outcome_and_offset_without_a_generated_toke
     assert (cosine_BQQ[:, 0, 1:4] < 0.9999).all()  # offsets of one outcome differ
 
 
+@pytest.mark.parametrize("passed_s, told", [(0, (0, 1, 2, 3)), (29.9, (0, 1, 2, 3)), (30, (1, 2, 2, 3)),
+                                            (100, (2, 2, 2, 3)), (10**6, (3, 3, 3, 3))])
+def test_offsets_count_from_the_request(timed_model, histories, passed_s, told):
+    history = histories[7]
+    now = torch.tensor([int(history.time_T[-1] + 1000 * passed_s)])
+    queries = generate(timed_model, collate([history]), Question("home", SHARES, now), GenerationConfig(steps=1))
+    states, zeros = timed_model.encode(collate([history])), torch.zeros(12, dtype=torch.long)
+    asked = Conditions(torch.arange(3).repeat_interleave(4), zeros, torch.tensor(told).repeat(3))
+    wanted = timed_model.query(states, zeros, zeros + 7, asked).detach().numpy()
+    assert np.abs(queries.vector_BQD[0] - wanted).max() < 1e-5
+    assert queries.offset_Q.tolist() == [0, 1, 2, 3] * 3
+
+
 @pytest.mark.parametrize("offset_shares", [(0.5, 0.5), (1.0,)])
 def test_offset_shares_that_do_not_fit_the_model_are_refused(timed_model, model, histories, offset_shares):
     generation = GenerationConfig(offset_shares=offset_shares)
@@ -93,7 +106,8 @@ def test_same_request_same_queries_in_any_batch(model, histories):
     generation = GenerationConfig(steps=3)
     together = generate(model, collate(histories), Question("home", SHARES, at(histories)), generation)
     for row in (0, 3, 11, 17):
-        alone = generate(model, collate([histories[row]]), Question("home", SHARES, torch.tensor([NOW])), generation)
+        alone = generate(model, collate([histories[row]]), Question("home", SHARES, at(histories[row:row + 1])),
+                         generation)
         assert np.abs(alone.vector_BQD[0] - together.vector_BQD[row]).max() < 1e-5
 
 
@@ -110,7 +124,7 @@ def test_outcomes_are_drawn_by_share_and_seed(histories):
 
 def test_outcomes_and_surfaces_give_different_queries(model, histories):
     batch, generation = collate(histories[5:6]), GenerationConfig(steps=1)
-    ask = [generate(model, batch, Question(surface, SHARES, torch.tensor([NOW])), generation)
+    ask = [generate(model, batch, Question(surface, SHARES, at(histories[5:6])), generation)
            for surface in ("home", "related")]
     cosine = ask[0].vector_BQD[0] @ ask[1].vector_BQD[0].T
     assert (np.diag(cosine) < 0.999).all() and (ask[0].vector_BQD[0] @ ask[0].vector_BQD[0].T)[0, 1] < 0.999

@@ -60,11 +60,12 @@ def test_a_bias_column_is_added_to_the_inner_product(vector_ID, query_MD):
     bias_I = np.random.default_rng(2).normal(size=4000).astype(np.float32)
     biased_ID = np.column_stack([vector_ID, bias_I])
     index = ItemIndex.build(biased_ID, np.ones(4000, bool), IndexConfig())
-    score_MK, item_MK = index.search(query_MD, 20)
+    query_ME = np.pad(query_MD, ((0, 0), (0, 1)), constant_values=1)
+    score_MK, item_MK = index.search(query_ME, 20)
     brute_MI = query_MD @ vector_ID.T + bias_I
     assert (item_MK == np.argsort(-brute_MI, axis=1)[:, :20]).all()
     assert np.allclose(score_MK, -np.sort(-brute_MI, axis=1)[:, :20], atol=1e-5)
-    assert index.ann_recall(query_MD, biased_ID, 50) == 1
+    assert index.ann_recall(query_ME, biased_ID, 50) == 1
 
 
 def test_exhaustive_search_visits_every_cell(vector_ID, query_MD):

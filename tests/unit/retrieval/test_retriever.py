@@ -9,7 +9,7 @@ from pinrec_core.retrieval import retriever as retriever_module
 from pinrec_core.retrieval.index import ItemIndex
 from pinrec_core.retrieval.retriever import Retriever
 
-NOW = 2 * 10**9
+LATER = 20_000  # ms from a history's end to its request: within the first offset, 30 s
 
 
 def retriever(model, index=None, **generation):
@@ -20,7 +20,7 @@ def retriever(model, index=None, **generation):
 
 
 def times(histories):
-    return np.full(len(histories), NOW)
+    return np.array([history.time_T[-1] + LATER if len(history.time_T) else LATER for history in histories])
 
 
 @pytest.mark.parametrize("index", [{}, {"kind": IndexKind.IVF, "nlist": 6, "nprobe": 1}])
@@ -40,7 +40,7 @@ def test_each_score_is_the_inner_product_with_the_query_that_claimed_it(model, h
     vectors = model.all_item_vectors().numpy()
     for row in range(len(histories)):
         mine = queries.request_M == row
-        by_key = {(o, s): v for o, s, v in zip(queries.outcome_M[mine], queries.step_M[mine], queries.vector_MD[mine],
+        by_key = {(o, s): v for o, s, v in zip(queries.outcome_M[mine], queries.step_M[mine], queries.search_MD[mine],
                                                strict=True)}
         for item, score, outcome, step in zip(found.item_RN[row], found.score_RN[row], found.outcome_RN[row],
                                               found.step_RN[row], strict=True):
@@ -62,14 +62,14 @@ def check_independence(model, histories):
     deep = retriever(model).retrieve_lists(histories, "home", times(histories), n=50, depth=200)[0]
     assert (deep.item_RN == together.item_RN).all()
     for row in (0, 7, 23):
-        alone = retriever(model).retrieve(histories[row : row + 1], "home", times(histories[:1]), n=50)
+        alone = retriever(model).retrieve(histories[row : row + 1], "home", times(histories[row : row + 1]), n=50)
         assert (alone.item_RN[0] == together.item_RN[row]).all()
 
 
 def test_batches_come_back_in_the_order_of_the_requests(model, histories, monkeypatch):
-    whole = retriever(model).retrieve_lists(histories[::-1], "home", times(histories), n=20, depth=3)
+    whole = retriever(model).retrieve_lists(histories[::-1], "home", times(histories[::-1]), n=20, depth=3)
     monkeypatch.setattr(retriever_module, "_BATCH", 5)
-    parts = retriever(model).retrieve_lists(histories[::-1], "home", times(histories), n=20, depth=3)
+    parts = retriever(model).retrieve_lists(histories[::-1], "home", times(histories[::-1]), n=20, depth=3)
     assert (parts[0].item_RN == whole[0].item_RN).all()
     assert (parts[1].item_MK == whole[1].item_MK).all() and (parts[1].request_M == whole[1].request_M).all()
 
@@ -87,7 +87,7 @@ def test_budgets_show_in_every_prefix(model, histories):
 def test_own_lists_are_each_querys_nearest_items(model, histories):
     _, queries = retriever(model).retrieve_lists(histories, "home", times(histories), n=30, depth=5)
     index = ItemIndex.build(model.all_item_vectors().numpy(), model.retrievable_I.numpy(), IndexConfig())
-    assert (queries.item_MK == index.search(queries.vector_MD, 5)[1]).all()
+    assert (queries.item_MK == index.search(queries.search_MD, 5)[1]).all()
     assert (np.bincount(queries.request_M, weights=queries.budget_M) == 30).all()
     assert (np.diff(queries.request_M) >= 0).all()
 
@@ -122,7 +122,7 @@ def test_no_requests_give_no_lists(model):
     assert found.item_RN.shape == (0, 5) and len(queries.request_M) == 0
 
 
-def test_transitions_need_the_vectors_that_are_searched(followed_model):
+def test_experts_on_histories_need_the_vectors_that_are_searched(followed_model):
     index = retriever(followed_model).index
     with pytest.raises(ConfigError, match="pass model.search_vectors"):
         Retriever(followed_model, index, GenerationConfig())

@@ -12,9 +12,9 @@ from pinrec_core.data.views import feed_views
 from pinrec_core.data.windows import engagement_windows
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
+from pinrec_core.training.counts import action_shares
 from pinrec_core.training.loop import Fit
 from pinrec_core.training.objective import Objective, distinct_queries
-from pinrec_core.training.pretrain import action_shares
 from pinrec_core.training.validation import Validation
 
 OFFSETS_S = (0.05, 0.15)
@@ -93,4 +93,4 @@ def test_everything_switched_on_trains(pairs, tmp_path, in_batch, random):
         told = [json.loads(line) for line in run.metrics_path.read_text().splitlines()]
         losses = [line["loss"] for line in told if "loss" in line]
         assert losses[-1] < 0.8 * losses[0], (stage, losses)
-        assert run.bad_steps == 0 and run.best_score == 1.0  # nine items all fit into fifty
+        assert run.place.bad_steps == 0 and run.best.score == 1.0  # nine items all fit into fifty

@@ -14,9 +14,10 @@ from pinrec_core.errors import DataError, TrainingError
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import NO_ITEM
 from pinrec_core.training import validation as validation_module
-from pinrec_core.training.loop import Fit, learning_rate
+from pinrec_core.training.counts import action_shares
+from pinrec_core.training.loop import Fit
 from pinrec_core.training.optimizer import optimizer_of
-from pinrec_core.training.pretrain import action_shares
+from pinrec_core.training.schedule import learning_rate
 from pinrec_core.training.validation import Validation
 
 MODEL = ModelConfig(width=16, layers=1, heads=2, item_dim=16, max_length=8, id_buckets=64, id_dim=16, dropout=0.0,
@@ -50,14 +51,14 @@ def test_the_loss_falls_and_every_epoch_is_told(cycle, tmp_path):
     losses = entries(run, "loss")
     assert len(losses) == CONFIG.epochs
     assert losses[-1] < 0.5 * losses[0]
-    assert run.step == CONFIG.epochs * run.steps
+    assert run.place.step == CONFIG.epochs * run.steps
     assert not run.model.training
 
 
 def test_too_few_validation_requests_choose_nothing(cycle, tmp_path):
     run = fit(cycle, tmp_path, CONFIG.model_copy(update={"epochs": 2, "min_validation_requests": 2}))
     run.run()
-    assert not run.best_weights and not entries(run, "validation_recall@50")
+    assert not run.best.weights and not entries(run, "validation_recall@50")
 
 
 def test_fine_tuning_learns_from_feed_views(cycle, tmp_path):
@@ -88,7 +89,7 @@ def test_the_best_weights_are_kept_and_patience_ends_the_run(cycle, tmp_path, mo
 
     monkeypatch.setattr(run.validation, "score", measured)
     run.run()
-    assert (run.best_epoch, run.best_score, len(seen)) == (1, 0.5, 4)
+    assert (run.best.epoch, run.best.score, len(seen)) == (1, 0.5, 4)
     assert all(torch.equal(value, seen[1][name]) for name, value in run.model.state_dict().items())
 
 
@@ -96,7 +97,7 @@ def test_no_epoch_is_begun_after_the_deadline(cycle, tmp_path):
     run = fit(cycle, tmp_path)
     run.deadline = time.monotonic()
     run.run()
-    assert run.step == run.steps and len(entries(run, "loss")) == 1
+    assert run.place.step == run.steps and len(entries(run, "loss")) == 1
 
 
 def test_bad_steps_are_skipped_counted_and_end_the_run_when_many(cycle, tmp_path, recwarn):
@@ -121,12 +122,12 @@ def test_the_rate_rises_in_a_line_and_falls_as_a_cosine():
 
 def test_linear_layers_decay_and_nothing_else(dataset):
     config = ModelConfig(width=16, item_dim=16, id_buckets=64, id_dim=16, conditioning="backbone", offsets_s=(60.0,),
-                         attention_bias="position_time", item_bias=True)
+                         attention_bias="position_time", item_bias=True, action_bias=True)
     model = PinRec(config, dataset.log, dataset.items, action_shares(dataset))
     groups = optimizer_of(model, PretrainConfig(weight_decay=0.3, bias_rate=30.0)).param_groups
     assert [(group["weight_decay"], group["of_rate"]) for group in groups] == [(0.3, 1.0), (0.0, 1.0), (0.0, 30.0)]
     decayed, plain, bias = groups
-    assert [id(parameter) for parameter in bias["params"]] == [id(model.item_bias)]
+    assert [id(parameter) for parameter in bias["params"]] == [id(model.bias.surface_SI), id(model.bias.action_AI)]
     kept = {id(parameter) for parameter in plain["params"]}
     tables = {name for name, parameter in model.named_parameters() if id(parameter) in kept and parameter.ndim > 1}
     assert tables == {
@@ -164,7 +165,7 @@ def test_validation_metrics_by_hand(build_dataset, monkeypatch, metric, expected
     flat = MODEL.model_copy(update={"item_bias": True, "initial_temperature": 10.0})  # a cosine is 0.1 of a score
     model = PinRec(flat, told.log, told.items, action_shares(told))
     with torch.no_grad():
-        model.item_bias[0] = torch.tensor([8.0, 7, 6, 5, 9, 4, 3, 2, 1, 0])  # ranks 4, 0, 1 before all others
+        model.bias.surface_SI[0] = torch.tensor([8.0, 7, 6, 5, 9, 4, 3, 2, 1, 0])  # ranks 4, 0, 1 before all others
     monkeypatch.setattr(validation_module, "TOP", 3)
     validation = Validation.before_the_window(told, ("home",), PretrainConfig(validation_metric=metric))
     assert validation.name == f"{metric}@3"

@@ -10,9 +10,9 @@ from pinrec_core.config import ModelConfig, PretrainConfig
 from pinrec_core.data.windows import engagement_windows
 from pinrec_core.errors import ConfigError
 from pinrec_core.model.pinrec import PinRec
+from pinrec_core.training.counts import action_shares
 from pinrec_core.training.objective import Objective
 from pinrec_core.training.optimizer import RowwiseAdamW
-from pinrec_core.training.pretrain import action_shares
 
 MODEL = ModelConfig(width=16, layers=2, heads=2, item_dim=16, max_length=8, id_buckets=64, id_dim=16, dropout=0.0,
                     id_dropout=0.0, action_mask=1.0)

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from pinrec_core.model.rows import gather
-from pinrec_core.training.optimizer import BETAS, RowwiseAdamW, clip_gradients
+from pinrec_core.training.gradients import clip_gradients
+from pinrec_core.training.optimizer import BETAS, RowwiseAdamW
+from pinrec_core.training.ranks import ALONE
 
 FIRST, SECOND = BETAS
 MOVEMENT = (1 - FIRST) / (1 - FIRST / math.sqrt(SECOND))  # of a row left alone after one gradient
@@ -95,6 +97,7 @@ def test_clipping_counts_sparse_and_dense_gradients(most, scale):
     model = torch.nn.Module()
     model.table, model.weight = torch.nn.Parameter(torch.zeros(3, 1)), torch.nn.Parameter(torch.zeros(1))
     (2 * gather(model.table, torch.tensor([1, 1])).sum() + 3 * model.weight.sum()).backward()
-    assert clip_gradients(model, most).item() == pytest.approx(5.0)  # 4 = 2 + 2 of a row read twice, and 3
+    norm = clip_gradients(list(model.parameters()), most, ALONE)
+    assert norm.item() == pytest.approx(5.0)  # 4 = 2 + 2 of a row read twice, and 3
     assert model.table.grad.to_dense()[:, 0].tolist() == pytest.approx([0, 4 * scale, 0])
     assert model.weight.grad.item() == pytest.approx(3 * scale)

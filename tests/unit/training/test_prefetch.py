@@ -9,9 +9,9 @@ import torch
 from pinrec_core.config import ModelConfig
 from pinrec_core.data.windows import engagement_windows
 from pinrec_core.model.pinrec import PinRec
+from pinrec_core.training.counts import action_shares
 from pinrec_core.training.device import trained_on, training_device
 from pinrec_core.training.prefetch import prefetched
-from pinrec_core.training.pretrain import action_shares
 
 CPU = torch.device("cpu")
 

@@ -18,9 +18,11 @@ from pinrec_core.model.io import load_model
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.model.transitions import Transitions
 from pinrec_core.schemas import ITEMS, NO_ITEM
+from pinrec_core.training.counts import action_shares, transitions_of
+from pinrec_core.training.experts import TRIED
 from pinrec_core.training.finetune import finetune
-from pinrec_core.training.loop import TRANSITION_WEIGHTS, Fit
-from pinrec_core.training.pretrain import action_shares, pretrain, transitions_of
+from pinrec_core.training.loop import Fit
+from pinrec_core.training.pretrain import pretrain
 from pinrec_core.training.validation import Validation
 
 HOME, SEARCH = 0, 1
@@ -93,8 +95,8 @@ def unlearned(world: Dataset, path: Path, surface: str) -> Fit:
     config = PretrainConfig(**STILL)
     model = PinRec(MODEL.model_copy(update={"item_bias": True}), world.log, world.items, action_shares(world))
     with torch.no_grad():
-        model.item_bias[:, 10 + FOLLOWERS:] = 0.1
-        model.item_bias[:, NEVER] = 0.2
+        model.bias.surface_SI[:, 10 + FOLLOWERS:] = 0.1
+        model.bias.surface_SI[:, NEVER] = 0.2
     model.transitions = transitions_of(world, 0.0)
     return Fit("pretrain", model, engagement_windows(world, 8, 0.0),
                Validation.before_the_window(world, (surface,), config), config, path / "metrics.jsonl")
@@ -105,19 +107,18 @@ def test_transitions_get_the_weight_that_validation_finds_best(world, tmp_path, 
     run = unlearned(world, tmp_path, surface)
     run.run()
     tried = json.loads(run.metrics_path.read_text().splitlines()[-1])
-    assert tried["transition_weights"] == list(TRANSITION_WEIGHTS)
-    assert tried["transition_scores"][0] == alone
-    assert tried["transition_scores"][-1] == 1.0 - alone
-    assert run.model.transition_weight == (0.0 if alone else TRANSITION_WEIGHTS[int(np.argmax(
-        tried["transition_scores"]))])
-    assert run.best_score == max(tried["transition_scores"]) == 1.0
+    assert tried["expert"] == "transitions" and tried["weights"] == list(TRIED["transitions"])
+    assert tried["scores"][0] == alone
+    assert tried["scores"][-1] == 1.0 - alone
+    assert run.model.experts.transitions == (0.0 if alone else TRIED["transitions"][int(np.argmax(tried["scores"]))])
+    assert run.best.score == tried["score"] == max(tried["scores"]) == 1.0
 
 
 def test_without_validation_requests_transitions_stay_without_weight(world, tmp_path):
     run = unlearned(world, tmp_path, "home")
     run.validation = Validation(world, [])
     run.run()
-    assert run.model.transition_weight == 0.0
+    assert run.model.experts.transitions == 0.0
 
 
 def test_fine_tuning_keeps_the_transitions_and_finds_a_weight_of_its_own(world, save_dataset, tmp_path):
@@ -128,7 +129,7 @@ def test_fine_tuning_keeps_the_transitions_and_finds_a_weight_of_its_own(world, 
     weights = {}
     for surface in ("home", "search"):
         finetune(dataset, base, tmp_path / surface, surface=surface, finetune=FinetuneConfig(**STILL))
-        weights[surface] = load_model(tmp_path / surface).transition_weight
+        weights[surface] = load_model(tmp_path / surface).experts.transitions
         assert (tmp_path / surface / "transitions.npz").read_bytes() == (base / "transitions.npz").read_bytes()
     assert weights["home"] > 0 and weights["search"] == 0
 
@@ -139,4 +140,4 @@ def test_a_model_that_wants_none_has_none(world, save_dataset, tmp_path):
     pretrain(dataset, tmp_path / "base", model=plain, pretrain=PretrainConfig(**STILL))
     assert not (tmp_path / "base" / "transitions.npz").exists()
     model = load_model(tmp_path / "base")
-    assert model.transitions is None and model.transition_weight == 0
+    assert model.transitions is None and model.experts.transitions == 0

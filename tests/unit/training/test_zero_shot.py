@@ -16,9 +16,9 @@ from pinrec_core.data.requests import requests_in
 from pinrec_core.data.windows import engagement_windows
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.schemas import ITEMS, NO_ITEM
+from pinrec_core.training.counts import action_shares
 from pinrec_core.training.likeliest import Mixture
 from pinrec_core.training.loop import Fit
-from pinrec_core.training.pretrain import action_shares
 from pinrec_core.training.validation import Validation
 
 CLUSTERS, SIZE, HELD_OUT = 20, 12, 3  # the last HELD_OUT items of each cluster are never engaged with
@@ -70,7 +70,8 @@ def cold_recall(world: Dataset, model: PinRec) -> tuple[float, float]:
     whole catalogue (chance 20 / 240).
     """
     requests = requests_in(world, "home", 800, 1000, np.arange(USERS))
-    mixture = Mixture(model, model.all_item_vectors(), collate(requests.histories(world, 8)), "home")
+    mixture = Mixture(model, model.all_item_vectors(), collate(requests.histories(world, 8)), "home",
+                      torch.from_numpy(requests.time_R))
     scores_RI = torch.cat([log_p for _, log_p in mixture.log_probabilities()], dim=1)
     cluster_R = CLUSTER_I[requests.item_T[requests.offsets_R1[:-1]]]
     own_RI = COLD_I & (cluster_R[:, None] == CLUSTER_I)
