@@ -24,7 +24,7 @@ from pinrec_core.model.pinrec import PinRec
 from pinrec_core.model.transitions import LATEST, NEIGHBOURS
 from pinrec_core.schemas import NO_ITEM
 
-SCORES = 1 << 23  # float32 scores of a block: 32 MB, and a few times that while it is worked on
+SCORES = 1 << 22  # float32 scores of a block: 16 MB, and a few times that while it is worked on
 
 
 class Mixture:

@@ -21,7 +21,7 @@ from pinrec_core.training.likeliest import Mixture, likeliest
 from pinrec_core.training.ranks import ALONE, Ranks
 
 TOP = 50  # items of a list that are looked at
-REQUESTS_AT_ONCE = 512
+REQUESTS_AT_ONCE = 128
 ITEMS_AT_ONCE = 8192
 
 
