@@ -11,9 +11,11 @@ import math
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pinrec_core.config import AttentionBias, ModelConfig
+from pinrec_core.model.dropout import dropout
 
 NOWHERE = 2**31 - 1  # position of a column that holds no token: later than every query, so never seen
 POSITION_BUCKETS = 32  # the first half are single distances, the rest grow up to FAR_POSITIONS
@@ -53,6 +55,20 @@ class RelativeBias(nn.Module):
         for table in self.tables[1:]:
             bias_BQLH = bias_BQLH + table(time_buckets(query.time_BL[:, :, None], seen.time_BL[:, None]))
         return bias_BQLH.permute(0, 3, 1, 2).masked_fill(~visible_B1QL, float("-inf"))
+
+
+def attention(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, p: float) -> Tensor:
+    """What queries gather [B, H, Q, S] from what they see, a share p of the weights dropped; causal without a mask.
+
+    torch's own, which on a CPU draws its masks slowly (see dropout.py); there the same is written out where p is not 0.
+    """
+    if not p or query.device.type != "cpu":
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=p, is_causal=mask is None)
+    logits_BHQL = query * query.shape[-1]**-0.5 @ key.transpose(-2, -1)
+    if mask is None:
+        mask = torch.ones(logits_BHQL.shape[-2:], dtype=torch.bool).tril()
+    logits_BHQL = logits_BHQL.masked_fill(~mask, -math.inf) if mask.dtype is torch.bool else logits_BHQL + mask
+    return dropout(logits_BHQL.softmax(-1), p, True) @ value
 
 
 def position_buckets(distance: Tensor) -> Tensor:

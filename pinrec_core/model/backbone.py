@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pinrec_core.config import Conditioning, ModelConfig
-from pinrec_core.model.attention import Places, RelativeBias
+from pinrec_core.model.attention import Places, RelativeBias, attention
 from pinrec_core.model.dropout import dropout
 from pinrec_core.model.states import States
 
@@ -44,9 +44,7 @@ class Block(nn.Module):
 
     def attend(self, query_BTW: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         """What queries gather from the columns they see, [B, T, W]."""
-        attended = F.scaled_dot_product_attention(
-            self._split(query_BTW), key, value, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0,
-            is_causal=mask is None)
+        attended = attention(self._split(query_BTW), key, value, mask, self.dropout if self.training else 0.0)
         return self.out(attended.transpose(1, 2).flatten(2))
 
     def _split(self, x_BTW: Tensor) -> Tensor:

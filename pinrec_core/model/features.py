@@ -15,7 +15,7 @@ from pinrec_core.errors import DataError
 class ItemFeatures(nn.Module):
     """Buffers derived from items.parquet; never trained, rebuilt from the table and not stored with the weights."""
 
-    content_IC: Tensor  # float32, zero rows where the catalog has none
+    content_IC: Tensor  # float32, of length 1; zero rows where the catalog has none
     type_I: Tensor
     id_rows_IH: Tensor  # row of each id table
     known_I: Tensor  # 1.0 where the id was trained on; cold items are described by content alone
@@ -29,7 +29,7 @@ class ItemFeatures(nn.Module):
         retrievable = [log.item_types.index(name) for name in log.retrievable_types]
         attributes = items["attributes"].combine_chunks()
         buffers = {
-            "content_IC": _content(items["content"]), "type_I": type_I,
+            "content_IC": _unit(_content(items["content"])), "type_I": type_I,
             "id_rows_IH": _hash_rows(items["id_hash"].to_numpy(), config.id_hashes, config.id_buckets),
             "known_I": (items["train_count"].to_numpy() > 0).astype(np.float32),
             "attribute_rows_A": _hash_rows(pc.list_flatten(attributes).to_numpy(), 1, config.attribute_buckets)[:, 0],
@@ -66,6 +66,12 @@ def _content(column: pa.ChunkedArray) -> np.ndarray:
     if lengths:
         out[given] = pc.list_flatten(column).to_numpy().reshape(-1, lengths[0])
     return out
+
+
+def _unit(rows_IC: np.ndarray) -> np.ndarray:
+    """Every row divided by its length, in place; zero rows stay."""
+    rows_IC /= np.maximum(np.linalg.norm(rows_IC, axis=1, keepdims=True), 1e-12)
+    return rows_IC
 
 
 def _hash_rows(hashes: np.ndarray, tables: int, buckets: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from pinrec_core.config import ModelConfig
 from pinrec_core.model.features import ItemFeatures
+from pinrec_core.model.rows import round_up
 
 CONTENT_STD = 0.3  # of content coordinates as they enter, whatever their scale in the catalog
 ID_STD = 0.1  # of the id tables' initial values
@@ -57,18 +58,23 @@ class ItemEncoder(nn.Module):
         inputs = []
         if self.config.use_content:
             rows, offsets = self.features.attributes_of(index_N)
-            content_NC = F.normalize(self.features.content_IC[index_N], dim=1)
-            inputs += [content_NC * self.content_scale, self.attributes(rows, offsets)]
+            inputs += [self.features.content_IC[index_N] * self.content_scale, self.attributes(rows, offsets)]
         if self.config.use_ids:
             inputs.append(self._id_embedding(index_N))
         x = torch.cat(inputs, dim=1)
-        type_N = self.features.type_I[index_N]
-        out_ND = x.new_zeros(len(index_N), self.config.item_dim)
+        return F.normalize(self._towers(x, self.features.type_I[index_N]), dim=1)
+
+    def _towers(self, x: Tensor, type_N: Tensor) -> Tensor:
+        """What each item's type makes of its features [N, D]."""
+        if len(self.towers) == 1:
+            return self.towers[0](x).to(x.dtype)
+        out_ND = x.new_zeros(len(x), self.config.item_dim)
         for code, tower in enumerate(self.towers):
             chosen = (type_N == code).nonzero().squeeze(1)
             if len(chosen):
-                out_ND = out_ND.index_copy(0, chosen, tower(x[chosen]).to(out_ND.dtype))
-        return F.normalize(out_ND, dim=1)
+                vectors = tower(x[round_up(chosen)])[:len(chosen)]
+                out_ND = out_ND.index_copy(0, chosen, vectors.to(out_ND.dtype))
+        return out_ND
 
     def _id_embedding(self, index_N: Tensor) -> Tensor:
         """Concatenated pieces; zero for items never trained on, and at random in training (see id_dropout)."""

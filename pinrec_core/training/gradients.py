@@ -48,9 +48,9 @@ def clip_gradients(parameters: Sequence[nn.Parameter], most: float, ranks: Ranks
     if any(is_shard(parameter) for parameter in parameters):
         of_shards = torch.nn.utils.get_total_norm([_values(parameter) for parameter in given if is_shard(parameter)])
         norm = (norm**2 + ranks.all_sum(of_shards**2)).sqrt()
-    scale = (most / (norm + 1e-6)).clamp(max=1.0)
-    for parameter in given:
-        _values(parameter).mul_(scale)
+    if not norm <= most:  # also where it is NaN
+        for parameter in given:
+            _values(parameter).mul_(most / (norm + 1e-6))
     return norm
 
 

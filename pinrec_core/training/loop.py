@@ -44,7 +44,6 @@ class Fit:
     experts: ExpertWeights = ExpertWeights()  # those that are fixed
     deadline: float = math.inf  # time.monotonic() after which no further epoch is begun
     checkpoints: Checkpoints | None = None  # None: what is killed starts anew
-    experts: ExpertWeights = ExpertWeights()  # those that are fixed
     stop: StopSignals | None = None  # None: nobody asks it to stop
     ranks: Ranks = ALONE  # the processes that train together
 

@@ -19,11 +19,12 @@ from pinrec_core.data.batch import Targets, TrainingBatch
 from pinrec_core.errors import ConfigError
 from pinrec_core.model.conditions import Conditions
 from pinrec_core.model.pinrec import PinRec
+from pinrec_core.model.rows import round_up
 from pinrec_core.schemas import NO_ITEM
 from pinrec_core.training.losses import least_of_groups, sampled_softmax
 from pinrec_core.training.negatives import draw_negatives, draws_of
 from pinrec_core.training.pool import log_z
-from pinrec_core.training.precision import Products, round_up
+from pinrec_core.training.precision import Products
 from pinrec_core.training.ranks import ALONE, Ranks
 from pinrec_core.training.sketch import CountMinSketch
 

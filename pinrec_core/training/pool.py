@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pinrec_core.model.rows import missing
 from pinrec_core.training.negatives import Negatives
-from pinrec_core.training.precision import missing
 
 _BLOCK = 256  # queries at a time
 _BANNED = -1e30  # logit of a banned place: a finite one, so that a query whose whole pool is banned needs no exception

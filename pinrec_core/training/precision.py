@@ -1,9 +1,9 @@
-"""Which matrix products of a step are made in bfloat16, and sizes that such products are made for.
+"""Which matrix products of a step are made in bfloat16.
 
 On a CPU a product in bfloat16 is compiled for its very shape (oneDNN): the first of a shape takes milliseconds, and
-what is compiled is kept, megabytes for a large weight gradient. So rows are rounded up to a multiple of ROUND, a few
-shapes altogether, and products over the tokens and queries of a batch, whose numbers follow the lengths of the
-histories, stay in float32 there.
+what is compiled is kept, megabytes for a large weight gradient. So items are rounded up to a few numbers (see
+model/rows.py), and products over the tokens and queries of a batch, whose numbers follow the lengths of the histories,
+stay in float32 there.
 """
 
 from __future__ import annotations
@@ -12,12 +12,8 @@ import contextlib
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 
 from pinrec_core.config import Precision, TrainConfig
-
-ROUND = 128  # rows
 
 
 @dataclass(frozen=True)
@@ -39,13 +35,3 @@ class Products:
     def ragged(self) -> contextlib.AbstractContextManager:
         """For products over the tokens and queries of a batch."""
         return contextlib.nullcontext() if self.device == "cpu" else self.rounded()
-
-
-def missing(rows: int) -> int:
-    """How many rows are missing from a round number of them."""
-    return -rows % ROUND
-
-
-def round_up(index_N: Tensor) -> Tensor:
-    """The given indices, the last one repeated until their number is round."""
-    return F.pad(index_N, (0, missing(len(index_N))), value=int(index_N[-1])) if len(index_N) else index_N

@@ -2,7 +2,9 @@
 
 import math
 
+import pytest
 import torch
+import torch.nn.functional as F
 
 from pinrec_core.config import AttentionBias
 from pinrec_core.model.attention import (
@@ -12,6 +14,7 @@ from pinrec_core.model.attention import (
     TIME_BUCKETS,
     Places,
     RelativeBias,
+    attention,
     position_buckets,
     time_buckets,
 )
@@ -53,3 +56,17 @@ def test_without_biases_the_mask_is_bare():
     bias, places = RelativeBias(CONFIG), Places(torch.tensor([[0, 1, NOWHERE]]), torch.zeros(1, 3, dtype=torch.long))
     assert bias(Places(torch.tensor([[1]]), torch.tensor([[0]])), places).tolist() == [[[[True, True, False]]]]
     assert not list(bias.parameters())
+
+
+@pytest.mark.parametrize("kind", ["causal", "bool", "additive"])
+def test_attention_with_dropout_is_torchs_own_but_for_what_is_dropped(kind):
+    torch.manual_seed(0)
+    query, key, value = torch.randn(3, 2, 2, 5, 4).unbind(0)
+    seen = torch.rand(2, 1, 5, 5) < 0.7
+    seen[..., 0] = True
+    mask = {"causal": None, "bool": seen, "additive": torch.randn(2, 2, 5, 5).masked_fill(~seen, -math.inf)}[kind]
+    expected = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=mask is None)
+    torch.testing.assert_close(attention(query, key, value, mask, 0.0), expected)
+    torch.testing.assert_close(attention(query, key, value, mask, 1e-6), expected)  # so rare that nothing is dropped
+    mean = torch.stack([attention(query, key, value, mask, 0.3) for _ in range(4000)]).mean(0)
+    torch.testing.assert_close(mean, expected, atol=0.1, rtol=0)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pinrec_core.model.rows import gather
+from pinrec_core.model.rows import ROUND, gather, round_up
 
 
 @pytest.mark.parametrize("index", [
@@ -25,3 +25,9 @@ def test_reads_in_two_places_add_up():
     table = torch.ones(4, 2, requires_grad=True)
     (gather(table, torch.tensor([1, 1])).sum() + 3 * gather(table, torch.tensor([1, 2])).sum()).backward()
     assert table.grad.to_dense().tolist() == [[0, 0], [5, 5], [3, 3], [0, 0]]
+
+
+def test_indices_are_repeated_until_they_are_a_round_number():
+    assert round_up(torch.arange(5)).tolist() == [0, 1, 2, 3, 4] + [4] * (ROUND - 5)
+    assert torch.equal(round_up(torch.arange(ROUND)), torch.arange(ROUND))
+    assert not len(round_up(torch.zeros(0, dtype=torch.long)))
