@@ -19,6 +19,14 @@ PRETRAIN = PretrainConfig(epochs=4, batch_size=2, learning_rate=0.01, random_neg
                           sketch_width=64, patience=100, checkpoint_every_s=3600)
 
 
+@pytest.fixture(autouse=True)
+def at_a_terminal():
+    """Ctrl-C is what it is at a terminal, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def walks(build_dataset, save_dataset, tmp_path) -> Path:
     """Seven users walk the items 0..8 in a circle, an eighth validates: 14 windows, 7 steps an epoch."""

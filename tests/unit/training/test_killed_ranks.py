@@ -22,7 +22,7 @@ from pinrec_core.training.pretrain import pretrain
 MODEL = ModelConfig(width=16, layers=1, heads=2, item_dim=16, max_length=8, id_buckets=64, id_dim=16, dropout=0.2,
                     id_dropout=0.1, action_mask=0.2, attribute_buckets=8, transitions=True)
 LONG = {"epochs": 10, "batch_size": 3, "random_negatives": 4, "in_batch_negatives": 4, "sketch_width": 64,
-        "patience": 100, "checkpoint_every_s": 0.02, "rank_timeout_s": 60}
+        "patience": 100, "checkpoint_every_s": 0.02, "rank_timeout_s": 120}
 LATEST = 35  # of 50 steps: the last kill comes before the end
 BOTH, ONE = (0, 1), (1,)
 
@@ -56,7 +56,7 @@ def start(context, step, arguments: dict, shard_from: int) -> list:
 def finish(context, step, arguments: dict, shard_from: int) -> None:
     ranks = start(context, step, arguments, shard_from)
     for rank in ranks:
-        rank.join(120)
+        rank.join(300)
     assert [rank.exitcode for rank in ranks] == [0, 0]
 
 
@@ -72,7 +72,7 @@ def disturb(context, step, arguments: dict, shard_from: int, number: int, whom: 
     for rank in whom:
         os.kill(ranks[rank].pid, number)
     for rank in ranks:
-        rank.join(30)
+        rank.join(120)
     expected = [(-signal.SIGKILL if rank in whom else 1) if number == signal.SIGKILL else EXIT_PREEMPTED
                 for rank in range(2)]
     assert [rank.exitcode for rank in ranks] == expected
