@@ -32,10 +32,12 @@ def print_tables(document: dict) -> None:
 
 
 def plot(document: dict, path: Path) -> None:
-    """Step time and memory against each size, and the curve of the quality part."""
+    """Step time and memory against each size, and the curve of the quality part; nothing where neither was measured."""
     from matplotlib.figure import Figure
 
     sizes = [part for part in ("items", "length", "width") if part in document]
+    if not sizes and "quality" not in document:
+        return
     figure = Figure(figsize=(4.2 * (len(sizes) + ("quality" in document)), 6), layout="constrained")
     axes = figure.subplots(2, max(len(sizes) + ("quality" in document), 1), squeeze=False)
     for column, part in enumerate(sizes):

@@ -109,3 +109,8 @@ def test_a_part_that_is_not_there_is_named(monkeypatch, tmp_path, capsys):
     with pytest.raises(SystemExit):
         train._options()
     assert "there is no part 'beuty'; there are beauty" in capsys.readouterr().err
+
+
+def test_without_a_curve_there_is_no_plot(tmp_path):
+    plot({"beauty": []}, tmp_path / "none.png")
+    assert not list(tmp_path.iterdir())
