@@ -21,6 +21,11 @@ OWNERS = {  # package -> where alone it may be imported
     "matplotlib": "pinrec_core/report/",
     "jinja2": "pinrec_core/report/",
     "fastapi": "pinrec_core/serving/",
+    "uvicorn": "pinrec_core/serving/",
+    "redis": "pinrec_core/serving/",
+    "prometheus_client": "pinrec_core/serving/",
+    "onnx": "pinrec_core/retrieval/",
+    "onnxruntime": "pinrec_core/retrieval/",
     "kubeflow": "pinrec_core/training/launch/trainjob.py",
     "kubernetes": "pinrec_core/training/launch/trainjob.py",
 }
