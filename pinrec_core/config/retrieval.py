@@ -55,3 +55,4 @@ class IndexConfig(Section):
     min_ann_recall: Share = 0.95  # recall@100 against exact search on generated queries
     verify_users: Positive = 500  # users replayed by verify_release
     recall_tolerance: Share = 0.02  # largest difference from the evaluation's recall on the same users
+    allow: dict[str, str] = {}  # surface -> path or gs:// of a file with the item ids it may answer with, one a line
