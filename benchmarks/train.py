@@ -120,12 +120,12 @@ def _peer(options: argparse.Namespace, python: Path, width: int) -> dict:
     """RecBole's SASRec on the same reviews, in its own environment."""
     told = json.dumps({"folder": str((options.work / "peers/data").resolve()), "width": width, "layers": 2, "heads": 2,
                        "length": 50, "batches": options.peer_batches})
-    return _run([str(python), str(HERE / "train_peer.py"), told], options)
+    return _run([str(python), str(HERE / "train_peer.py"), told], options, options.work / "peers")  # it writes logs
 
 
-def _run(command: list[str], options: argparse.Namespace) -> dict:
+def _run(command: list[str], options: argparse.Namespace, folder: Path | None = None) -> dict:
     environment = os.environ | KEPT | {"OMP_NUM_THREADS": str(options.threads), "PYTHONPATH": str(HERE.parent)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)}\n{done.stderr[-4000:]}\nfailed with exit code {done.returncode}")
     found = json.loads(done.stdout.splitlines()[-1])

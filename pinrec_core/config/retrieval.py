@@ -9,6 +9,15 @@ from pydantic import Field, field_validator
 from pinrec_core.config.section import Positive, Section, Share
 
 
+class EngineKind(StrEnum):
+    """What computes a release's queries."""
+
+    AUTO = "auto"  # the fastest that verify_release finds as good
+    TORCH = "torch"
+    ONNX = "onnx"  # the same in onnxruntime
+    INT8 = "int8"  # onnxruntime with 8-bit products
+
+
 class GenerationConfig(Section):
     """How query vectors are generated and candidates split among them."""
 
@@ -20,6 +29,7 @@ class GenerationConfig(Section):
     overfetch: float = Field(default=2.0, ge=1)  # neighbours asked for per candidate wanted, before de-duplication
     budgets: dict[str, dict[str, Share]] = {}  # surface -> action -> share; a surface left out takes training shares
     seed: int = 0
+    engine: EngineKind = EngineKind.AUTO  # of the release; all but torch are exported when it is built
 
     @field_validator("budgets")
     @classmethod
@@ -54,5 +64,6 @@ class IndexConfig(Section):
     nprobe: Positive = 32  # cells visited per query
     min_ann_recall: Share = 0.95  # recall@100 against exact search on generated queries
     verify_users: Positive = 500  # users replayed by verify_release
+    max_engine_loss: Share = 0.005  # recall an engine may lose to torch on them before it is passed over
     recall_tolerance: Share = 0.02  # largest difference from the evaluation's recall on the same users
     allow: dict[str, str] = {}  # surface -> path or gs:// of a file with the item ids it may answer with, one a line

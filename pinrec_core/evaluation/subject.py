@@ -96,8 +96,8 @@ def exact_retriever(model: PinRec, surface: str, generation: GenerationConfig,
 
     `allowed_I` (bool) says which of them, None = all that are retrievable.
     """
-    vectors_ID = model.search_vectors(surface)
-    index = ItemIndex.build(vectors_ID.numpy(), model.retrievable_I.numpy() if allowed_I is None else allowed_I,
+    vectors_ID = model.search_vectors(surface).numpy()
+    index = ItemIndex.build(vectors_ID, model.retrievable_I.numpy() if allowed_I is None else allowed_I,
                             IndexConfig())
     return Retriever(model, index, generation, vectors_ID)
 

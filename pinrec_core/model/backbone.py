@@ -6,8 +6,6 @@ C condition width.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,6 +13,7 @@ from torch import Tensor, nn
 from pinrec_core.config import Conditioning, ModelConfig
 from pinrec_core.model.attention import Places, RelativeBias, attention
 from pinrec_core.model.dropout import dropout
+from pinrec_core.model.seats import EvenSeats, Seats
 from pinrec_core.model.states import States
 
 
@@ -70,38 +69,13 @@ class ConditionedBlock(Block):
         nn.init.zeros_(self.modulation.bias)
 
     def forward(self, x_NW: Tensor, condition_NC: Tensor, key: Tensor, value: Tensor, mask: Tensor,
-                seats: Seats) -> Tensor:
+                seats: Seats | EvenSeats) -> Tensor:
         """States [N, W] of queries under their conditions; the mask is [B, H or 1, M, L]."""
         shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = self.modulation(F.silu(condition_NC)).chunk(6, dim=-1)
         query_NW = self.query(self.norm_attention(x_NW) * (1 + scale_a) + shift_a)
         attended_NW = seats.collect(self.attend(seats.spread(query_NW), key, value, mask))
         x_NW = x_NW + gate_a * self._drop(attended_NW)
         return x_NW + gate_m * self._drop(self.mlp(self.norm_mlp(x_NW) * (1 + scale_m) + shift_m))
-
-
-class Seats(NamedTuple):
-    """Where queries of many rows sit when padded to one number of queries per row."""
-
-    row_N: Tensor
-    seat_N: Tensor  # counts the queries of a row from 0
-    shape: tuple[int, int]  # B rows, M seats
-
-    @classmethod
-    def of(cls, row_N: Tensor, rows: int) -> Seats:
-        """Seat queries in their given order; rows need not be sorted."""
-        order, count_B = row_N.argsort(stable=True), torch.bincount(row_N, minlength=rows)
-        first_B = count_B.cumsum(0) - count_B
-        seat_N = torch.empty_like(row_N)
-        seat_N[order] = torch.arange(len(row_N)) - first_B[row_N[order]]
-        return cls(row_N, seat_N, (rows, max(count_B.tolist(), default=0)))
-
-    def spread(self, x_NX: Tensor) -> Tensor:
-        """[N, ...] to [B, M, ...], zero where nobody sits."""
-        return x_NX.new_zeros(*self.shape, *x_NX.shape[1:]).index_put((self.row_N, self.seat_N), x_NX)
-
-    def collect(self, x_BMX: Tensor) -> Tensor:
-        """[B, M, ...] back to [N, ...]."""
-        return x_BMX[self.row_N, self.seat_N]
 
 
 class Backbone(nn.Module):
@@ -117,16 +91,17 @@ class Backbone(nn.Module):
         self.norm = nn.LayerNorm(config.width)
 
     def forward(self, x_BTW: Tensor, states: States) -> None:
-        """Run whole sequences, the start token first, and keep all that queries and later tokens need in `states`."""
+        """Run whole sequences, the start token first, and keep all that queries need in `states`."""
         length = x_BTW.shape[1]
         mask = None  # causal
         if self.bias.tables:
             mask = self.bias(*2 * (Places(torch.arange(length)[None], states.places.time_BL[:, :length]),))
-        self._run(x_BTW, mask, states)
-
-    def extend(self, x_BW: Tensor, place: Places, states: States) -> None:
-        """Run one more token per row, for which `states` has made a column."""
-        self._run(x_BW[:, None], self.bias(place, states.places), states)
+        for block in self.blocks:
+            x_BTW = block(x_BTW, *block.keys_values(x_BTW), mask)
+        if self.conditioned is None:
+            states.hidden_BLW = self.norm(x_BTW)
+        else:
+            states.hidden_BLW, states.key_value = x_BTW, self.conditioned.keys_values(x_BTW)
 
     def answer(self, states: States, row_N: Tensor, column_N: Tensor, condition_NC: Tensor) -> Tensor:
         """State [N, W] of a query at each (row, column) under its condition."""
@@ -136,16 +111,7 @@ class Backbone(nn.Module):
         seats = Seats.of(row_N, len(states.last_B))
         query = Places(*(seats.spread(values) for values in states.places.at(row_N, column_N)))
         mask = self.bias(query, states.places)
-        return self.norm(self.conditioned(hidden_NW, condition_NC, states.keys[-1], states.values[-1], mask, seats))
-
-    def _run(self, x_BTW: Tensor, mask: Tensor | None, states: States) -> None:
-        for number, block in enumerate(self.blocks):
-            x_BTW = block(x_BTW, *states.store(number, *block.keys_values(x_BTW)), mask)
-        if self.conditioned is None:
-            x_BTW = self.norm(x_BTW)
-        else:
-            states.store(len(self.blocks), *self.conditioned.keys_values(x_BTW))
-        states.store_hidden(x_BTW)
+        return self.norm(self.conditioned(hidden_NW, condition_NC, *states.key_value, mask, seats))
 
 
 def _init_block(block: Block, layers: int) -> None:

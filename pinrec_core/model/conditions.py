@@ -28,7 +28,7 @@ def elapsed_offset(last_ms: Tensor, asked_ms: Tensor, ahead_s: Tensor | float, o
     behind an empty history (time 0) none has.
     """
     passed_s = torch.where(last_ms > 0, (asked_ms - last_ms).clamp(min=0), 0) / 1000
-    return torch.bucketize(passed_s + ahead_s, torch.tensor(offsets_s, dtype=passed_s.dtype), right=True)
+    return (torch.tensor(offsets_s, dtype=passed_s.dtype) <= (passed_s + ahead_s)[..., None]).sum(dim=-1)
 
 
 class ConditionEmbedding(nn.Module):

@@ -127,8 +127,8 @@ class PinRec(nn.Module):
         self.train(training)
         return vectors_ID
 
-    def encode(self, batch: HistoryBatch, item_vectors_ID: Tensor | None = None, *, room: int = 0) -> States:
-        """Read each history once; `room` columns are kept for tokens that `extend` will append.
+    def encode(self, batch: HistoryBatch, item_vectors_ID: Tensor | None = None) -> States:
+        """Read each history once.
 
         Raises ConfigError for a history longer than the model holds.
         """
@@ -138,20 +138,17 @@ class PinRec(nn.Module):
             raise ConfigError(f"history of {x.shape[1] - 1} tokens is longer than the model holds "
                               f"({self.position.num_embeddings - 1}); cut it to max_length {self.config.max_length}")
         p = self.config.dropout if self.config.embedding_dropout is None else self.config.embedding_dropout
-        states = States.of(batch, masked_BT, room)
+        states = States.of(batch, masked_BT)
         self.backbone(dropout(x + self.position.weight[: x.shape[1]], p, self.training), states)
         return states
-
-    def extend(self, states: States, vector_BD: Tensor, action_B: Tensor, surface_B: Tensor, time_B: Tensor) -> None:
-        """Append one generated token per row to `states`; its vector stands for the item."""
-        x_BW = self._token(vector_BD, time_B, states.last.time_BL) + self.surface(surface_B) + self.action(action_B)
-        place = states.append(time_B)
-        self.backbone.extend(x_BW + self.position(place.position_BL[:, 0]), place, states)
 
     def query(self, states: States, row_N: Tensor, column_N: Tensor, conditions: Conditions) -> Tensor:
         """Unit queries [N, D] at hidden columns: q = L2norm(O(h, e_action, e_surface, e_offset)), as configured."""
         condition_NC = self.condition(conditions)
-        hidden_NW = self.backbone.answer(states, row_N, column_N, condition_NC)
+        return self.vector_of(self.backbone.answer(states, row_N, column_N, condition_NC), condition_NC)
+
+    def vector_of(self, hidden_NW: Tensor, condition_NC: Tensor) -> Tensor:
+        """Unit queries [N, D] of queries' states under their conditions."""
         return F.normalize(self.head(torch.cat([hidden_NW, condition_NC], dim=-1)).float(), dim=-1)
 
     def action_loss(self, states: States, actions_BT: Tensor) -> Tensor:
@@ -179,14 +176,14 @@ class PinRec(nn.Module):
         else:
             vectors_BTD = item_vectors_ID[item_BT]
         previous_BT = F.pad(batch.time_BT, (1, 0))[:, :-1]
-        x_BTW = self._token(vectors_BTD, batch.time_BT, previous_BT) + self.surface(batch.surface_BT)
+        x_BTW = self.token_of(vectors_BTD, batch.time_BT, previous_BT) + self.surface(batch.surface_BT)
         masked_BT = torch.zeros(item_BT.shape, dtype=torch.bool)
         if self.training:
             masked_BT = torch.rand(item_BT.shape) < self.config.action_mask
         taken_BTK = self._bits(batch.actions_BT.masked_fill(masked_BT, 0))
         return x_BTW + taken_BTK @ self.action.weight, masked_BT
 
-    def _token(self, vector: Tensor, time: Tensor, previous: Tensor) -> Tensor:
+    def token_of(self, vector: Tensor, time: Tensor, previous: Tensor) -> Tensor:
         """What is common to read and generated tokens [..., W]: item and time, joined at one scale.
 
         A unit vector of D dimensions has coordinates of 1 / sqrt(D), time features are of order 1 and would drown it.

@@ -16,7 +16,7 @@ from pinrec_core import storage
 from pinrec_core.errors import ConfigError, DataError, PinrecError
 from pinrec_core.release import bundle
 from pinrec_core.release.histories import read_history
-from pinrec_core.release.load import LoadedRelease, load_release
+from pinrec_core.release.load import LoadedRelease, load_verified
 from pinrec_core.schemas import NO_ITEM
 
 
@@ -43,7 +43,7 @@ def recommend(registry: str, surface: str, user_id: str, *, outcomes: dict[str, 
         raise ConfigError(f"n is {n}; ask for at least 1 item")
     release_id = _live_id(registry, surface)
     with storage.local_tree(registry_.release_path(registry, release_id)) as directory:
-        release = load_release(directory, release_id)
+        release = load_verified(registry, release_id, directory)
         _check_outcomes(release, outcomes)
         return answer(release, user_id, outcomes=outcomes, n=n, context_item_id=context_item_id)
 

@@ -12,8 +12,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from pinrec_core import storage
-from pinrec_core.config import GenerationConfig, IndexConfig
+from pinrec_core.config import EngineKind, GenerationConfig, IndexConfig
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.errors import IntegrityError, PinrecError
 from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest, write_manifest
@@ -32,6 +34,7 @@ from pinrec_core.release.verdict import (
     read_verdict,
 )
 from pinrec_core.retrieval.allow import allowed_items
+from pinrec_core.retrieval.engine import write_graphs
 from pinrec_core.retrieval.index import ItemIndex
 
 log = logging.getLogger("pinrec")
@@ -54,6 +57,7 @@ def build_index(dataset: Path, verdict: Path, registry: str, *, surface: str, ge
         model = _take_model(passed, folder / bundle.MODEL)
         _same_items(model, opened, passed.model_path)
         kind = _write_index(model, surface, folder / bundle.INDEX, index, passed.model_fingerprint)
+        _write_engine(model, generation, folder / bundle.ENGINE)
         users = write_histories(opened, folder / bundle.HISTORIES, model.config.max_length)
         storage.write_bytes(str(folder / bundle.GENERATION), generation.model_dump_json(indent=1).encode())
         _take_evidence(Path(verdict), folder, surface)
@@ -105,13 +109,21 @@ def _same_items(model: PinRec, dataset: Dataset, model_path: str) -> None:
 def _write_index(model: PinRec, surface: str, folder: Path, config: IndexConfig, model_fingerprint: str) -> dict:
     folder.mkdir()
     allowed = allowed_items(model, surface, config)
-    built = ItemIndex.build(model.search_vectors(surface).numpy(), allowed.item_I, config)
+    vectors_ID = model.search_vectors(surface).numpy()
+    built = ItemIndex.build(vectors_ID, allowed.item_I, config)
     built.save(folder)
+    np.save(folder / Path(bundle.VECTORS).name, vectors_ID)
     description = {"kind": built.kind.value, "items": built.n_items, "dimension": built.index.d,
                    "model_fingerprint": model_fingerprint, "config": config.model_dump(mode="json"),
                    "allow": {"sha256": allowed.sha256, "unknown": allowed.unknown}}
     storage.write_bytes(str(folder / Path(bundle.INDEX_DESCRIPTION).name), json.dumps(description, indent=1).encode())
     return description
+
+
+def _write_engine(model: PinRec, generation: GenerationConfig, folder: Path) -> None:
+    if generation.engine is not EngineKind.TORCH:
+        folder.mkdir()
+        write_graphs(model, generation.steps, folder)
 
 
 def _same_allow_list(index: dict, folder: Path, surface: str) -> None:

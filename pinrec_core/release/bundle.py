@@ -1,7 +1,9 @@
 """The layout of one release and the checks every reader of one makes.
 
     model/              the candidate's model directory as it was, manifest included (its items.parquet is the id map)
-    index/              the ANN index; index.json names the fingerprint of the model its vectors came from
+    index/              the ANN index; index.json names the fingerprint of the model its vectors came from, vectors.npy
+                        holds them, biases included, for all items
+    engine/             the model's generation as graphs for onnxruntime, unless it is configured to run in torch
     histories.parquet   per user the last engagements up to the end of the dataset, in ascending user_id
     generation.json     how queries are generated and merged
     evaluation.json, per_user.parquet, verdict.json    why it may be served
@@ -19,13 +21,15 @@ from pinrec_core.manifest import Manifest, read_manifest
 MODEL = "model"
 INDEX = "index"
 INDEX_DESCRIPTION = f"{INDEX}/index.json"
+VECTORS = f"{INDEX}/vectors.npy"
+ENGINE = "engine"
 HISTORIES = "histories.parquet"
 GENERATION = "generation.json"
 EVALUATION = "evaluation.json"
 PER_USER = "per_user.parquet"
 VERDICT = "verdict.json"
 EVIDENCE = frozenset({EVALUATION, PER_USER, VERDICT})  # why it may be served; everything else is what is served
-REQUIRED = (f"{MODEL}/manifest.json", INDEX_DESCRIPTION, HISTORIES, GENERATION, EVALUATION, PER_USER, VERDICT)
+REQUIRED = (f"{MODEL}/manifest.json", INDEX_DESCRIPTION, VECTORS, HISTORIES, GENERATION, EVALUATION, PER_USER, VERDICT)
 FACTS = ("surface", "date", "dataset_fingerprint", "model_fingerprint", "evaluation_fingerprint",
          "verdict_fingerprint", "index")
 

@@ -1,148 +1,63 @@
-"""What a clean process does to a release: load it, ask it again for users of its evaluation, compare and measure.
+"""Asking a release again for users of its evaluation: one request at a time, as in serving, so the same pass gives
+answers and latency.
 
-Requests go one at a time, as in serving, so the same pass gives recall and latency.
+Legend: R requests, N list length, M kept queries, D columns of the index.
 """
 
 from __future__ import annotations
 
-import resource
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
-import torch
 
-from pinrec_core.config import EvaluationConfig, IndexConfig
+from pinrec_core.config import EvaluationConfig
+from pinrec_core.data.batch import History
 from pinrec_core.data.dataset import Dataset
-from pinrec_core.errors import IntegrityError
 from pinrec_core.evaluation.cohort import Cohort, build_cohort
-from pinrec_core.evaluation.metrics import recall, target_ranks, user_means
-from pinrec_core.evaluation.table import MODEL
-from pinrec_core.release import bundle
-from pinrec_core.release.answer import answer
-from pinrec_core.release.load import LoadedRelease, load_release
-from pinrec_core.release.verification import Check, Verification, fingerprints_of
-from pinrec_core.retrieval.index import set_threads
-
-ANN_K = 100
-_ANSWER_N = 20  # items asked for by the one request that goes the whole way, user id to titles
-_RECALL = f"{MODEL}.recall@"  # columns of per_user.parquet that are replayed
+from pinrec_core.release.load import LoadedRelease
+from pinrec_core.retrieval.retriever import Retriever
 
 
 @dataclass(frozen=True)
 class Replayed:
-    """Answers to the replayed requests. R requests, N list length, M kept queries, D item dimension."""
+    """Requests and the answers to them."""
 
     cohort: Cohort  # the replayed part of the evaluation's
     users: list[str]  # ids of its users
+    history_R: list[History]
     item_RN: np.ndarray
-    search_MD: np.ndarray  # as the index takes them
+    search_MD: np.ndarray  # queries as the index takes them
     latency_R: np.ndarray  # seconds
 
 
-def verify(directory: Path, release_id: str, dataset: Path, index: IndexConfig) -> Verification:
-    """All checks of one release directory. Raises IntegrityError if it cannot be loaded as what it claims to be."""
-    set_threads(1)  # as in serving, so that latency means the same
-    torch.set_num_threads(1)
-    start = time.perf_counter()
-    release = load_release(directory, release_id)
-    measured = {"load_s": time.perf_counter() - start, "peak_rss_mb_after_load": _peak_mb()}
-    opened = Dataset.open(dataset)
-    given, evaluated_on = opened.manifest.fingerprint, release.manifest.facts["dataset_fingerprint"]
-    if given != evaluated_on:
-        raise IntegrityError(f"dataset {dataset} has fingerprint {given}, release {release_id} was evaluated on "
-                             f"{evaluated_on}; pass that dataset")
-    evaluated = pq.read_table(directory / bundle.PER_USER)
-    replayed = replay(release, opened, evaluated, index.verify_users)
-    checks = (_integrity(release), *recall_checks(release.surface, replayed, evaluated, index.recall_tolerance),
-              _ann_recall(release, replayed, index.min_ann_recall), _whole_answer(release, replayed))
-    measured |= {"requests": float(len(replayed.latency_R)), "peak_rss_mb": _peak_mb()}
-    if len(replayed.latency_R):
-        p50, p99 = np.percentile(replayed.latency_R, [50, 99]) * 1000
-        measured |= {"p50_ms": float(p50), "p99_ms": float(p99)}
-    return Verification(release_id=release_id, surface=release.surface, passed=all(check.passed for check in checks),
-                        fingerprints=fingerprints_of(release.manifest), checks=checks, measured=measured)
-
-
 def replay(release: LoadedRelease, dataset: Dataset, evaluated: pa.Table, limit: int) -> Replayed:
-    """Ask the release again for a fixed sample of at most `limit` evaluated users, with their histories of then."""
+    """Ask the release for a fixed sample of at most `limit` evaluated users, with their histories of then."""
     cohort = build_cohort(dataset, release.surface, EvaluationConfig())
     known_U = cohort.user_U[np.isin(_ids(dataset, cohort.user_U), evaluated["user_id"].to_pylist())]
     cohort = cohort.of_users(np.random.default_rng(0).permutation(known_U)[:limit])
-    lists, vectors, seconds = [], [np.zeros((0, release.retriever.index.dimension), np.float32)], []
-    for request in range(len(cohort)):
-        histories = cohort.histories(dataset, request, request + 1, release.model.config.max_length)
+    histories = cohort.histories(dataset, 0, len(cohort), release.model.config.max_length)
+    return _ask(release.retriever, cohort, _ids(dataset, cohort.user_U).tolist(), histories)
+
+
+def ask_again(retriever: Retriever, asked: Replayed) -> Replayed:
+    """The same requests put to another retriever."""
+    return _ask(retriever, asked.cohort, asked.users, asked.history_R)
+
+
+def _ask(retriever: Retriever, cohort: Cohort, users: list[str], histories: list[History]) -> Replayed:
+    lists, vectors, seconds = [], [np.zeros((0, retriever.index.dimension), np.float32)], []
+    for request, history in enumerate(histories):
         start = time.perf_counter()
-        found, queries = release.retriever.retrieve_lists(histories, release.surface,
-                                                          cohort.requests.time_R[request:request + 1])
+        found, queries = retriever.retrieve_lists([history], cohort.surface,
+                                                  cohort.requests.time_R[request:request + 1])
         seconds.append(time.perf_counter() - start)
         lists.append(found.item_RN)
         vectors.append(queries.search_MD)
-    return Replayed(cohort=cohort, users=_ids(dataset, cohort.user_U).tolist(), search_MD=np.concatenate(vectors),
-                    item_RN=np.concatenate(lists) if lists else np.zeros((0, 0), np.int64), latency_R=np.array(seconds))
-
-
-def recall_checks(surface: str, replayed: Replayed, evaluated: pa.Table, tolerance: float) -> list[Check]:
-    """One check per evaluated cut-off: mean recall of the replay against the evaluation's, on the same users."""
-    place = {user: row for row, user in enumerate(evaluated["user_id"].to_pylist())}
-    rows = [place[user] for user in replayed.users]
-    if not rows:
-        return [Check(name="replay_recall", passed=False, n=0, sentence=f"{surface}: none of the evaluation's users "
-                      "is in the dataset, so nothing shows that the release answers as the evaluated model did")]
-    cohort = replayed.cohort
-    rank_T = target_ranks(replayed.item_RN, cohort.request_T, cohort.item_T)
-    checks = []
-    for column in (name for name in evaluated.column_names if name.startswith(_RECALL)):
-        k = int(column.removeprefix(_RECALL))
-        now_U = user_means(recall(rank_T, cohort.request_T, len(cohort), k), cohort.row_R, len(rows))
-        then_U = evaluated[column].to_numpy()[rows]
-        checks.append(_recall_check(surface, k, float(now_U.mean()), float(then_U.mean()), len(rows), tolerance))
-    return checks
-
-
-def _recall_check(surface: str, k: int, now: float, then: float, n: int, tolerance: float) -> Check:
-    difference = abs(now - then)
-    good = difference <= tolerance  # False for NaN
-    relation = "within" if good else "not within"
-    return Check(name="replay_recall", passed=good, observed=difference if np.isfinite(difference) else None,
-                 limit=tolerance, n=n, sentence=f"{surface} recall@{k} replayed {now:.4f}, evaluated {then:.4f} "
-                 f"(n = {n}): {relation} {tolerance:g} of each other")
-
-
-def _integrity(release: LoadedRelease) -> Check:
-    files = len(release.manifest.files)
-    return Check(name="integrity", passed=True, observed=files, sentence=f"all {files} files have the hashes of "
-                 f"release {release.release_id[:12]}, and its index belongs to its model")
-
-
-def _ann_recall(release: LoadedRelease, replayed: Replayed, limit: float) -> Check:
-    """Of the loaded index against exact search over vectors made afresh from the loaded weights."""
-    vector_ID = release.retriever.search_vectors_ID.numpy()
-    index = release.retriever.index
-    observed = index.ann_recall(replayed.search_MD, vector_ID, ANN_K)
-    good = bool(np.isfinite(observed)) and observed >= limit
-    return Check(name="ann_recall", passed=good, observed=observed if np.isfinite(observed) else None, limit=limit,
-                 n=len(replayed.users), sentence=f"{release.surface} {index.kind.value} index finds {observed:.4f} of "
-                 f"the exact top {min(ANN_K, index.n_items)} of {len(replayed.search_MD)} generated queries, "
-                 f"{'at least' if good else 'less than the required'} {limit:g}")
-
-
-def _whole_answer(release: LoadedRelease, replayed: Replayed) -> Check:
-    """One request from a user id to item ids, through the release's own histories."""
-    expected = min(_ANSWER_N, release.retriever.index.n_items)
-    found = answer(release, replayed.users[0], n=_ANSWER_N) if replayed.users else []
-    distinct = len({item.item_id for item in found})
-    return Check(name="whole_answer", passed=distinct == expected, observed=distinct, limit=expected,
-                 sentence=f"{release.surface}: one user asked by id got {distinct} distinct items, {expected} are "
-                 "expected")
+    return Replayed(cohort, users, histories, np.concatenate(lists) if lists else np.zeros((0, 0), np.int64),
+                    np.concatenate(vectors), np.array(seconds))
 
 
 def _ids(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
     return dataset.user_ids.take(pa.array(rows)).to_numpy(zero_copy_only=False)
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -10,11 +10,12 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from pinrec_core import storage
+from pinrec_core.config import EngineKind
 from pinrec_core.errors import IntegrityError
 from pinrec_core.manifest import Manifest
 from pinrec_core.registry import verification_path
 
-REQUIRED_CHECKS = frozenset({"integrity", "replay_recall", "ann_recall"})
+REQUIRED_CHECKS = frozenset({"integrity", "replay_recall", "ann_recall", "vectors", "engine"})
 FINGERPRINTS = ("dataset_fingerprint", "model_fingerprint", "evaluation_fingerprint", "verdict_fingerprint")
 
 
@@ -30,6 +31,20 @@ class Check(BaseModel):
     sentence: str
 
 
+class EngineTrial(BaseModel):
+    """How one engine answered the replayed requests."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    kind: EngineKind
+    p50_ms: float
+    p99_ms: float
+    loss: float  # of recall, against torch
+    limit: float
+    n: int  # users behind it
+    passed: bool
+    sentence: str
+
+
 class Verification(BaseModel):
     """What a clean process found when it loaded and replayed a release."""
 
@@ -40,6 +55,8 @@ class Verification(BaseModel):
     fingerprints: dict[str, str]  # the release's facts, by name
     checks: tuple[Check, ...]
     measured: dict[str, float] = {}  # load_s, peak_rss_mb, p50_ms, p99_ms
+    engine: EngineKind = EngineKind.TORCH  # that serves
+    engines: tuple[EngineTrial, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -50,7 +50,7 @@ def verify_release(registry: str, release_id: str, *, dataset: Path, index: Inde
 
 def main(arguments: list[str] | None = None) -> int:
     """What the clean process runs; writes the verification to --output. Exit code 1 = it could not be carried out."""
-    from pinrec_core.release.replay import verify
+    from pinrec_core.release.checks import verify
 
     parser = argparse.ArgumentParser(description="verify one release in this process")
     for name in ("registry", "release_id"):

@@ -1,31 +1,33 @@
 """Query generation: the history is read once, then each step gives one vector per outcome and time offset.
 
-One outcome's vector at the earliest offset ("now", unless it has no share) is fed back as the next token.
+One outcome's vector at the earliest offset ("now", unless it has no share) is fed back as the next token. The steps
+themselves are model.generation.Generation; here a batch is laid out for it.
 
 The answer to a request depends on the request alone: which outcome is fed back is drawn from a digest of the request's
 own content and the configured seed, never from a generator shared with whatever else is in the batch.
 
-Legend: B requests, T history tokens, O outcomes, F time offsets asked for, S steps, Q = S * O * F queries (step-major,
-then outcome, then offset), D item dimension.
+Legend: B requests, T history tokens, O outcomes, F time offsets asked for, G steps, Q = G * O * F queries (step-major,
+then outcome, then offset), D item dimension, E columns of biases that continue an item's vector in the index, P tokens
+read before, N keys and values of all blocks, H heads, S head width, K action bits, I items.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from pinrec_core.config import GenerationConfig, ModelConfig
-from pinrec_core.data.batch import HistoryBatch
+from pinrec_core.data.batch import History
 from pinrec_core.errors import ConfigError
-from pinrec_core.model.conditions import Conditions, elapsed_offset
+from pinrec_core.model.attention import NOWHERE
+from pinrec_core.model.generation import Asked, Past, Tokens
 from pinrec_core.model.pinrec import MAX_GENERATED, PinRec
-from pinrec_core.model.states import States
+from pinrec_core.retrieval.engine import Engine, Inputs, TorchEngine
+from pinrec_core.retrieval.prefixes import PrefixCache
 
 
 class Question(NamedTuple):
@@ -33,7 +35,7 @@ class Question(NamedTuple):
 
     surface: str
     shares: Mapping[str, float]  # positive action -> share of the candidates, > 0, largest first
-    time_B: Tensor  # int64 UTC ms of each request
+    time_B: np.ndarray  # int64 UTC ms of each request
 
 
 @dataclass(frozen=True)
@@ -62,40 +64,106 @@ class Queries:
         return weight_Q / weight_Q.sum()
 
 
-@torch.inference_mode()
-def generate(model: PinRec, batch: HistoryBatch, question: Question, generation: GenerationConfig,
-             item_vectors_ID: Tensor | None = None) -> Queries:
-    """Query vectors for each history: per step one for every outcome of the question, in its order, and every offset.
+class Generator:
+    """Generates queries for one model and one set of settings; calls change nothing but what `prefixes` remembers."""
 
-    A context item, if any, is already the last token of its history. `item_vectors_ID` spares encoding the history's
-    items again. Raises ConfigError for an unknown surface, more steps than the model has positions for, or offset
-    shares that do not fit the model.
-    """
-    surface_code, shares = _surface_code(model, question.surface), list(question.shares.values())
-    if generation.steps > MAX_GENERATED:
-        raise ConfigError(f"generation.steps {generation.steps} exceeds the {MAX_GENERATED} the model holds; lower it")
-    outcomes = torch.tensor([model.log.positive_actions.index(action) for action in question.shares])
-    offsets, offset_shares = asked_offsets(model.config, generation)
-    chosen_BS = draw_outcomes(batch, question.time_B, shares, generation)
-    surface_B = torch.full((len(batch),), surface_code)
-    states = model.encode(batch, item_vectors_ID, room=generation.steps - 1)
-    rows, vectors = torch.arange(len(batch)), []
-    for step in range(generation.steps):
-        vector_BOFD = _ask(model, states, outcomes, offsets, question)
-        vectors.append(vector_BOFD.flatten(1, 2))
-        if step + 1 < generation.steps:
-            chosen_B = chosen_BS[:, step]
-            model.extend(states, vector_BOFD[rows, chosen_B, 0], outcomes[chosen_B], surface_B, question.time_B)
-    step_Q, o_Q, f_Q = (axis.ravel() for axis in np.indices((generation.steps, len(shares), len(offsets))))
-    vector_BQD, outcome_Q = torch.cat(vectors, dim=1).float().numpy(), outcomes.numpy()[o_Q]
-    search_MD = model.search_queries(vector_BQD.reshape(-1, vector_BQD.shape[2]), np.tile(outcome_Q, len(batch)))
-    return Queries(
-        vector_BQD=vector_BQD, search_BQD=search_MD.reshape(*vector_BQD.shape[:2], -1), outcome_Q=outcome_Q,
-        offset_Q=offsets.numpy()[f_Q], step_Q=step_Q, share_Q=np.array(shares)[o_Q],
-        offset_share_Q=np.array(offset_shares)[f_Q], decay_Q=generation.step_decay ** step_Q.astype(np.float64))
+    def __init__(self, model: PinRec, generation: GenerationConfig, search_vectors_ID: np.ndarray,
+                 engine: Engine | None = None, prefixes: PrefixCache | None = None):
+        """`search_vectors_ID` are those of PinRec.search_vectors; the engine is torch unless another is given.
+
+        Raises ConfigError for more steps than the model has positions for, or offset shares that do not fit it.
+        """
+        if generation.steps > MAX_GENERATED:
+            raise ConfigError(f"generation.steps {generation.steps} exceeds the {MAX_GENERATED} the model holds; lower "
+                              "it")
+        self.model, self.generation, self.prefixes = model, generation, prefixes
+        self.search_vectors_ID, self.engine = search_vectors_ID, engine or TorchEngine(model, generation.steps)
+        self.offset_F, self.offset_share_F = asked_offsets(model.config, generation)
+        self.ahead_F = np.array((0.0, *model.config.offsets_s), np.float32)[self.offset_F]  # where each bucket begins
+
+    def __call__(self, histories: Sequence[History], question: Question) -> Queries:
+        """Query vectors for each history: per step one for every outcome of the question, in its order, and offset.
+
+        A context item, if any, is already the last token of its history. Raises ConfigError for an unknown surface or
+        a history longer than the model holds.
+        """
+        known = [None if self.prefixes is None else self.prefixes.known(history) for history in histories]
+        asked = self._asked(histories, question)
+        inputs = Inputs(self._tokens(histories, _lengths(known)), self._past(histories, known), asked)
+        computed = self.engine(inputs)
+        if self.prefixes is not None:
+            for history, before, fresh_NHTS in zip(histories, known, computed.memory_BNHTS, strict=True):
+                self._remember(self.prefixes, history, before, fresh_NHTS)
+        return self._queries(computed.vector_BQD, asked.outcome_O, question)
+
+    def _tokens(self, histories: Sequence[History], start_B: list[int]) -> Tokens:
+        """What is not known of each history, right-padded to one length, of at least one column."""
+        limit = self.model.position.num_embeddings - MAX_GENERATED
+        longest = max((len(history.item_T) for history in histories), default=0)
+        if longest > limit:
+            raise ConfigError(f"history of {longest} tokens is longer than the model holds ({limit}); cut it")
+        width = max((len(h.item_T) - start for h, start in zip(histories, start_B, strict=True)), default=0)
+        shape = len(histories), max(width, 1)
+        item_BT, actions_BT, surface_BT, time_BT, previous_BT = (np.zeros(shape, np.int64) for _ in range(5))
+        position_BT = np.full(shape, NOWHERE, np.int64)
+        for row, (history, start) in enumerate(zip(histories, start_B, strict=True)):
+            new = len(history.item_T) - start
+            for column_BT, column_T in zip((item_BT, actions_BT, surface_BT, time_BT), history, strict=True):
+                column_BT[row, :new] = column_T[start:]
+            position_BT[row, :new] = np.arange(start + 1, start + new + 1)
+            if start:
+                previous_BT[row, 0] = history.time_T[start - 1]
+        previous_BT[:, 1:] = time_BT[:, :-1]
+        taken_BTK = (actions_BT[:, :, None] >> np.arange(self.model.action.num_embeddings)) & 1
+        vector_BTD = np.ascontiguousarray(self.search_vectors_ID[item_BT][:, :, : self.model.config.item_dim])
+        return Tokens(vector_BTD, taken_BTK.astype(np.float32), surface_BT, time_BT, previous_BT, position_BT)
+
+    def _past(self, histories: Sequence[History], known: list[np.ndarray | None]) -> Past:
+        """What is known of each history, right-padded to one length."""
+        config, length_B = self.model.config, _lengths(known)
+        shape = len(histories), max(length_B, default=0)
+        memory_BNHPS = np.zeros((shape[0], 2 * config.layers, config.heads, shape[1], config.width // config.heads),
+                                np.float32)
+        position_BP, time_BP = np.full(shape, NOWHERE, np.int64), np.zeros(shape, np.int64)
+        for row, (history, length) in enumerate(zip(histories, length_B, strict=True)):
+            if length:
+                memory_BNHPS[row, :, :, :length] = known[row]
+                position_BP[row, :length], time_BP[row, :length] = np.arange(1, length + 1), history.time_T[:length]
+        return Past(memory_BNHPS, position_BP, time_BP)
+
+    def _asked(self, histories: Sequence[History], question: Question) -> Asked:
+        model, outcomes = self.model, model_outcomes(self.model, question)
+        if question.surface not in model.log.surface_names:
+            raise ConfigError(f"surface {question.surface!r} is unknown to the model; it knows "
+                              f"{list(model.log.surface_names)}")
+        surface_B = np.full(len(histories), model.log.surface_names.index(question.surface), np.int64)
+        chosen_BG = draw_outcomes(histories, question.time_B, list(question.shares.values()), self.generation)
+        return Asked(np.asarray(question.time_B, np.int64), surface_B, outcomes, self.ahead_F, chosen_BG)
+
+    def _queries(self, vector_BQD: np.ndarray, outcome_O: np.ndarray, question: Question) -> Queries:
+        shape = self.generation.steps, len(outcome_O), len(self.offset_F)
+        step_Q, o_Q, f_Q = (axis.ravel() for axis in np.indices(shape))
+        outcome_Q, D = outcome_O[o_Q], vector_BQD.shape[2]
+        search_MD = self.model.search_queries(vector_BQD.reshape(-1, D), np.tile(outcome_Q, len(vector_BQD)))
+        return Queries(
+            vector_BQD=vector_BQD, search_BQD=search_MD.reshape(*vector_BQD.shape[:2], -1), outcome_Q=outcome_Q,
+            offset_Q=self.offset_F[f_Q], step_Q=step_Q, share_Q=np.array(list(question.shares.values()))[o_Q],
+            offset_share_Q=np.array(self.offset_share_F)[f_Q],
+            decay_Q=self.generation.step_decay ** step_Q.astype(np.float64))
+
+    @staticmethod
+    def _remember(prefixes: PrefixCache, history: History, before: np.ndarray | None, fresh_NHTS: np.ndarray) -> None:
+        start = 0 if before is None else before.shape[2]
+        fresh_NHTS = fresh_NHTS[:, :, : len(history.item_T) - start]
+        prefixes.keep(history, fresh_NHTS if before is None else np.concatenate([before, fresh_NHTS], axis=2))
 
 
-def asked_offsets(model: ModelConfig, generation: GenerationConfig) -> tuple[Tensor, list[float]]:
+def model_outcomes(model: PinRec, question: Question) -> np.ndarray:
+    """Action bit numbers of the outcomes asked for, [O]."""
+    return np.array([model.log.positive_actions.index(action) for action in question.shares], np.int64)
+
+
+def asked_offsets(model: ModelConfig, generation: GenerationConfig) -> tuple[np.ndarray, list[float]]:
     """The time offsets with a share, soonest first, and their shares; all alike unless configured.
 
     Raises ConfigError if the shares are not one per offset the model knows.
@@ -105,40 +173,35 @@ def asked_offsets(model: ModelConfig, generation: GenerationConfig) -> tuple[Ten
         raise ConfigError(f"generation.offset_shares {list(shares)} are {len(shares)}, the model has "
                           f"{model.offset_buckets} time offsets; give one share each, or none for equal shares")
     asked = [offset for offset, share in enumerate(shares) if share > 0]
-    return torch.tensor(asked), [shares[offset] for offset in asked]
+    return np.array(asked, np.int64), [shares[offset] for offset in asked]
 
 
-def draw_outcomes(batch: HistoryBatch, time_B: Tensor, shares: list[float], generation: GenerationConfig) -> Tensor:
-    """Position in `shares` of the outcome fed back after each step, [B, S]; a function of each request's content."""
+def draw_outcomes(histories: Sequence[History], time_B: np.ndarray, shares: list[float],
+                  generation: GenerationConfig) -> np.ndarray:
+    """Position in `shares` of the outcome fed back after each step, [B, G]; a function of each request's content."""
     edges = np.cumsum(shares) / np.sum(shares)
-    uniform_BS = np.empty((len(batch), generation.steps))
-    columns = [column.numpy() for column in (batch.item_BT, batch.actions_BT, batch.surface_BT, batch.time_BT)]
-    for row, length in enumerate(batch.length_B.tolist()):
+    uniform_BG = np.empty((len(histories), generation.steps))
+    for row, history in enumerate(histories):
         digest = hashlib.shake_128(f"{generation.seed}:{int(time_B[row])}:{shares}".encode())
-        for column in columns:
-            digest.update(column[row, :length].tobytes())
+        for column_T in history:
+            digest.update(column_T.astype(np.int64).tobytes())
         words = np.frombuffer(digest.digest(8 * generation.steps), dtype="<u8")
-        uniform_BS[row] = (words >> np.uint64(11)) * 2.0**-53
-    return torch.from_numpy(np.minimum(np.searchsorted(edges, uniform_BS, side="right"), len(shares) - 1))
+        uniform_BG[row] = (words >> np.uint64(11)) * 2.0**-53
+    return np.minimum(np.searchsorted(edges, uniform_BG, side="right"), len(shares) - 1)
 
 
-def _ask(model: PinRec, states: States, outcomes: Tensor, offsets: Tensor, asked: Question) -> Tensor:
-    """One query vector per request, outcome and offset, asked of the newest token, [B, O, F, D].
+def recent(history: History, limit: int) -> History:
+    """A history without its oldest tokens, at most `limit` left; they go an eighth of `limit` at a time.
 
-    Offsets count from the request; the model is told the gap from the newest token, so what has passed since is added.
+    So a history that grows keeps its beginning, and with it what was read of it, for as many requests.
+
+    >>> [len(recent(History(*4 * (np.arange(n),)), 64).item_T) for n in (64, 65, 72, 73)]
+    [64, 57, 64, 57]
     """
-    shape = len(states.last_B), len(outcomes), len(offsets)
-    row_N = torch.arange(shape[0]).repeat_interleave(shape[1] * shape[2])
-    action_N = outcomes.repeat_interleave(shape[2]).repeat(shape[0])
-    ahead_F = torch.tensor((0.0, *model.config.offsets_s))[offsets]  # a bucket starts where the one before it ends
-    told_BF = elapsed_offset(states.last.time_BL[:, None], asked.time_B[:, None], ahead_F, model.config.offsets_s)
-    conditions = Conditions(action_N, torch.full_like(action_N, _surface_code(model, asked.surface)),
-                            told_BF[:, None].expand(shape).reshape(-1))
-    return model.query(states, row_N, states.last_B[row_N], conditions).view(*shape, -1)
+    step = max(1, limit // 8)
+    dropped = -(-max(0, len(history.item_T) - limit) // step) * step
+    return History(*(column[dropped:] for column in history)) if dropped else history
 
 
-def _surface_code(model: PinRec, surface: str) -> int:
-    names = model.log.surface_names
-    if surface not in names:
-        raise ConfigError(f"surface {surface!r} is unknown to the model; it knows {list(names)}")
-    return names.index(surface)
+def _lengths(known: list[np.ndarray | None]) -> list[int]:
+    return [0 if memory_NHPS is None else memory_NHPS.shape[2] for memory_NHPS in known]

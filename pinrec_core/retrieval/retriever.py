@@ -16,18 +16,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
-import torch
 
 from pinrec_core.config import GenerationConfig
-from pinrec_core.data.batch import History, collate
+from pinrec_core.data.batch import History
 from pinrec_core.errors import ConfigError
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.retrieval.budget import resolve_shares
 from pinrec_core.retrieval.compress import KeptQueries, compress
+from pinrec_core.retrieval.engine import Engine
 from pinrec_core.retrieval.filters import Filters
-from pinrec_core.retrieval.generate import Question, generate
+from pinrec_core.retrieval.generate import Generator, Question, recent
 from pinrec_core.retrieval.index import ItemIndex
 from pinrec_core.retrieval.merge import interleave
+from pinrec_core.retrieval.prefixes import PrefixCache
 from pinrec_core.retrieval.search import Adjusted, Sought, best_items
 from pinrec_core.schemas import NO_ITEM
 
@@ -61,18 +62,17 @@ class QueryLists:
 class Retriever:
     """A model and an index over its item vectors. Create once, call often; calls do not change it."""
 
-    def __init__(self, model: PinRec, index: ItemIndex, generation: GenerationConfig,
-                 search_vectors_ID: torch.Tensor | None = None):
-        """`search_vectors_ID`, all that the index was built of, makes reading histories cheaper; a model with
-        experts on its history needs it (ConfigError), others encode what they read per call without it.
+    def __init__(self, model: PinRec, index: ItemIndex, generation: GenerationConfig, search_vectors_ID: np.ndarray, *,
+                 engine: Engine | None = None, prefixes: PrefixCache | None = None):
+        """`search_vectors_ID` (float32) is all that the index was built of: PinRec.search_vectors of a surface.
 
-        With a score bias both are those of one surface: ask for no other.
+        With a score bias they are those of one surface: ask for no other. Without `engine` torch computes; with
+        `prefixes` a history that begins as an earlier one costs only what is new. Raises ConfigError for generation
+        settings that do not fit the model.
         """
-        if search_vectors_ID is None and (model.experts.transitions or model.experts.repeats):
-            raise ConfigError(f"the model's counted experts have weights {model.experts} and no search vectors are "
-                              "given; pass model.search_vectors(surface), of which the index was built")
         self.model, self.index, self.generation = model.eval(), index, generation
         self.search_vectors_ID = search_vectors_ID
+        self.generate = Generator(model, generation, search_vectors_ID, engine, prefixes)
 
     def retrieve(self, histories: Sequence[History], surface: str, time_R: np.ndarray, *,
                  shares: Mapping[str, float] | None = None, n: int = 0,
@@ -98,25 +98,17 @@ class Retriever:
         if n < 0 or depth < 1:
             raise ConfigError(f"n {n} and depth {depth}: ask for at least 0 candidates at a depth of at least 1")
         asked = resolve_shares(surface, self.model.log, self.generation, self.model.action_shares, shares)
-        limit = self.model.config.max_length
-        cut = [History(*(column[-limit:] for column in history)) for history in histories]
+        cut = [recent(history, self.model.config.max_length) for history in histories]
         order_R = np.argsort([len(history.item_T) for history in cut], kind="stable")
         parts = [_nothing(n, self.index.dimension, min(depth, filters.subset.n_items))]
         for start in range(0, len(order_R), _BATCH):
             rows_B = order_R[start : start + _BATCH]
-            time_B = torch.from_numpy(np.asarray(time_R, np.int64)[rows_B])
-            batch = collate([cut[row] for row in rows_B])
-            queries = generate(self.model, batch, Question(surface, asked, time_B), self.generation,
-                               self._item_vectors())
-            mine = filters.rows(rows_B)
+            mine, part = filters.rows(rows_B), [cut[row] for row in rows_B]
+            queries = self.generate(part, Question(surface, asked, np.asarray(time_R, np.int64)[rows_B]))
             kept = compress(queries, self.generation.merge_cosine, mine.allowed(n))
-            sought = Sought(kept, Adjusted.of(self.model, batch).within(mine), mine)
+            sought = Sought(kept, Adjusted.of(self.model, part).within(mine), mine)
             parts.append(self._answer(sought, rows_B, n, depth))
         return _in_order(parts, order_R)
-
-    def _item_vectors(self) -> torch.Tensor | None:
-        """The unit vectors of all items: what is searched, without its bias column."""
-        return None if self.search_vectors_ID is None else self.search_vectors_ID[:, : self.model.config.item_dim]
 
     def _answer(self, sought: Sought, rows_B: np.ndarray, n: int, depth: int) -> tuple[Candidates, QueryLists]:
         """Search and interleave one batch, again and deeper for the requests that are not settled yet."""
@@ -138,8 +130,7 @@ class Retriever:
 
     def _search(self, sought: Sought, k: int, *, exhaustive: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """The k best items of every kept query."""
-        vectors_ID = None if self.search_vectors_ID is None else self.search_vectors_ID.numpy()
-        return best_items(self.index, sought, k, vectors_ID, exhaustive=exhaustive)
+        return best_items(self.index, sought, k, self.search_vectors_ID, exhaustive=exhaustive)
 
 
 def _interleaved(kept: KeptQueries, score_BPK: np.ndarray, item_BPK: np.ndarray,

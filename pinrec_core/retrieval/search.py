@@ -12,11 +12,12 @@ index.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from pinrec_core.data.batch import HistoryBatch
+from pinrec_core.data.batch import History, collate
 from pinrec_core.model.experts import Spoken
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.retrieval.compress import KeptQueries
@@ -34,12 +35,12 @@ class Adjusted(NamedTuple):
     bonus_BC: np.ndarray  # float32, in units of the index; below 0 for what is to be found less
 
     @classmethod
-    def of(cls, model: PinRec, batch: HistoryBatch) -> Adjusted:
+    def of(cls, model: PinRec, histories: Sequence[History]) -> Adjusted:
         """What the model's experts say of each history."""
         experts = model.experts
         if not (experts.transitions or experts.repeats):
-            return cls(np.zeros((len(batch), 0), np.int64), np.zeros((len(batch), 0), np.float32))
-        spoken = Spoken.of(batch, model.transitions, model.retrievable_I.numpy(),
+            return cls(np.zeros((len(histories), 0), np.int64), np.zeros((len(histories), 0), np.float32))
+        spoken = Spoken.of(collate(list(histories)), model.transitions, model.retrievable_I.numpy(),
                            MOST_FOLLOWERS if experts.transitions else 0)
         return cls(spoken.item_BC, spoken.log_odds(experts) / np.float32(model.scale.item()))
 
@@ -72,12 +73,11 @@ class Sought(NamedTuple):
         return Sought(*(part.rows(chosen_B) for part in self))
 
 
-def best_items(index: ItemIndex, sought: Sought, k: int, vectors_ID: np.ndarray | None, *,
+def best_items(index: ItemIndex, sought: Sought, k: int, vectors_ID: np.ndarray, *,
                exhaustive: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Scores and items of the k best of every kept query, [B, P, K], all experts included.
 
-    NO_ITEM and -inf at padding and where there are no more. `vectors_ID` is what the index was built of; experts need
-    it.
+    NO_ITEM and -inf at padding and where there are no more. `vectors_ID` is what the index was built of.
     """
     k = min(k, sought.filters.subset.n_items)
     found = search(index, sought.kept, k + sought.adjusted.losers, sought.filters, exhaustive=exhaustive)

@@ -5,10 +5,13 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import pad
 
 from pinrec_core.config import AttentionBias, Conditioning, ModelConfig
 from pinrec_core.data.batch import History, collate
-from pinrec_core.model.conditions import Conditions
+from pinrec_core.model.attention import NOWHERE
+from pinrec_core.model.conditions import Conditions, elapsed_offset
+from pinrec_core.model.generation import Asked, Generation, Past, Tokens
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.model.states import States
 
@@ -84,18 +87,56 @@ def test_padding_and_neighbours_change_nothing(model):
 
 
 @torch.no_grad()
-def test_generation_from_the_cache_equals_encoding_again(model):
-    histories, vectors = [history(2), history(0), history(4, seed=3)], model.all_item_vectors()
-    states = model.encode(collate(histories), vectors, room=3)
-    for step, item in enumerate((7, 11, 3)):
-        time = torch.full((3,), NOW + 60_000 * step)
-        action, surface = torch.tensor([0, 1, 1]), torch.tensor([0, 1, 0])
-        model.extend(states, vectors[[item] * 3], action, surface, time)
-        histories = [join(one, History(np.array([item]), np.array([1 << bit]), np.array([where]), time[:1].numpy()))
-                     for one, bit, where in zip(histories, action.tolist(), surface.tolist(), strict=True)]
-        again = model.encode(collate(histories), vectors)
-        cached, fresh = (ask(model, s, list(enumerate(s.last_B.tolist()))) for s in (states, again))
-        torch.testing.assert_close(cached, fresh, atol=1e-5, rtol=0)
+def test_generation_from_the_memory_equals_encoding_again(model):
+    """Three steps of one outcome each, every history in turn: read at once, and read in two parts."""
+    generation, vectors = Generation(model, steps=3), model.all_item_vectors()
+    for past in (history(2), history(0), history(5, seed=3)):
+        wanted = encoded_again(model, past, vectors)
+        whole, memory = generation(tokens(model, past, vectors), nothing(model), asked(model))
+        torch.testing.assert_close(whole[0], wanted, atol=1e-5, rtol=0)
+        for known in range(1, len(past.item_T)):
+            seen = Past(memory[:, :, :, :known], torch.arange(1, known + 1)[None],
+                        torch.from_numpy(past.time_T)[None, :known])
+            again, grown = generation(tokens(model, past, vectors, known), seen, asked(model))
+            torch.testing.assert_close(again[0], wanted, atol=1e-5, rtol=0)
+            torch.testing.assert_close(grown, memory[:, :, :, known:], atol=1e-5, rtol=0)
+
+
+def encoded_again(model: PinRec, past: History, vectors: torch.Tensor) -> torch.Tensor:
+    """The queries of all steps [steps * offsets, D] for the first outcome on the second surface, without a memory."""
+    offsets, queries = len(model.config.offsets_s) + 1, []
+    for _ in range(3):
+        states = model.encode(collate([past]), vectors)
+        ahead = torch.tensor((0.0, *model.config.offsets_s))
+        told = elapsed_offset(states.last.time_BL[:, None], torch.tensor([[NOW]]), ahead, model.config.offsets_s)[0]
+        zeros = torch.zeros(offsets, dtype=torch.long)
+        queries.append(model.query(states, zeros, zeros + len(past.item_T), Conditions(zeros, zeros + 1, told)))
+        vectors = torch.cat([vectors, queries[-1][:1]])  # the soonest vector poses as an item
+        past = join(past, History(*(np.array([value]) for value in (len(vectors) - 1, 1, 1, NOW))))
+    return torch.cat(queries)
+
+
+def tokens(model: PinRec, past: History, vectors: torch.Tensor, start: int = 0) -> Tokens:
+    """What follows the first `start` tokens of a history; one column of padding behind."""
+    batch, end = collate([past]), (0, 1)
+    previous = pad(batch.time_BT, (1, 0))[:, :-1]
+    bits = (batch.actions_BT[..., None] >> torch.arange(model.action.num_embeddings)) & 1
+    columns = [pad(column[:, start:], end) for column in (batch.surface_BT, batch.time_BT, previous)]
+    place = torch.tensor([[*range(start + 1, len(past.item_T) + 1), NOWHERE]])
+    return Tokens(pad(vectors[batch.item_BT[:, start:]], (0, 0, *end)),
+                  pad(bits[:, start:].float(), (0, 0, *end)), *columns, place)
+
+
+def nothing(model: PinRec) -> Past:
+    """No token was read."""
+    config, none = model.config, torch.zeros(1, 0, dtype=torch.long)
+    return Past(torch.zeros(1, 2 * config.layers, config.heads, 0, config.width // config.heads), none, none)
+
+
+def asked(model: PinRec) -> Asked:
+    """The first outcome on the second surface."""
+    zero = torch.zeros(1, dtype=torch.long)
+    return Asked(zero + NOW, zero + 1, zero, torch.tensor((0.0, *model.config.offsets_s)), zero[:, None].repeat(1, 3))
 
 
 @pytest.mark.parametrize("conditioning", Conditioning)

@@ -16,10 +16,10 @@ from pinrec_core.data.dataset import Dataset
 from pinrec_core.errors import DataError, IntegrityError, PinrecError
 from pinrec_core.manifest import Manifest, read_manifest, write_manifest
 from pinrec_core.release.bundle import REQUIRED, read_release
+from pinrec_core.release.checks import verify
 from pinrec_core.release.gate import gate
 from pinrec_core.release.histories import read_history
 from pinrec_core.release.load import load_release
-from pinrec_core.release.replay import verify
 
 from .world import END_MS, GENERATION, build, evaluate_model, gate_config, write_model
 

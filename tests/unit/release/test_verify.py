@@ -13,7 +13,7 @@ import pytest
 from pinrec_core.config import GenerationConfig, IndexConfig
 from pinrec_core.errors import IntegrityError, PinrecError
 from pinrec_core.manifest import Manifest, write_manifest
-from pinrec_core.release.replay import verify
+from pinrec_core.release.checks import verify
 from pinrec_core.release.verification import Verification, require_verification
 from pinrec_core.release.verify import verify_release
 

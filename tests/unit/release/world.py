@@ -26,7 +26,7 @@ from pinrec_core.model.io import save_model
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.registry import verification_path
 from pinrec_core.release.build import build_index
-from pinrec_core.release.replay import verify
+from pinrec_core.release.checks import verify
 from pinrec_core.schemas import ITEMS, SEQUENCES, VIEWS
 from pinrec_core.storage import write_bytes
 from pinrec_core.training.counts import transitions_of

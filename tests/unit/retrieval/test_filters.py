@@ -33,8 +33,8 @@ def typed(request, make_model):
 
 def over(model, allowed_I, index=None, **generation):
     """A retriever over an index of some of the items."""
-    vector_ID = model.search_vectors("home")
-    built = ItemIndex.build(vector_ID.numpy(), allowed_I, IndexConfig(**(index or {})))
+    vector_ID = model.search_vectors("home").numpy()
+    built = ItemIndex.build(vector_ID, allowed_I, IndexConfig(**(index or {})))
     return Retriever(model, built, GenerationConfig(**generation), vector_ID)
 
 

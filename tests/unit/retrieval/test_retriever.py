@@ -13,9 +13,9 @@ LATER = 20_000  # ms from a history's end to its request: within the first offse
 
 
 def retriever(model, index=None, **generation):
-    vector_ID = model.search_vectors("home")
+    vector_ID = model.search_vectors("home").numpy()
     config = IndexConfig(**(index or {}))
-    item_index = ItemIndex.build(vector_ID.numpy(), model.retrievable_I.numpy(), config)
+    item_index = ItemIndex.build(vector_ID, model.retrievable_I.numpy(), config)
     return Retriever(model, item_index, GenerationConfig(**generation), vector_ID)
 
 
@@ -120,12 +120,6 @@ def test_long_histories_are_cut_to_the_models_length(model, histories):
 def test_no_requests_give_no_lists(model):
     found, queries = retriever(model).retrieve_lists([], "home", np.zeros(0, int), n=5)
     assert found.item_RN.shape == (0, 5) and len(queries.request_M) == 0
-
-
-def test_experts_on_histories_need_the_vectors_that_are_searched(followed_model):
-    index = retriever(followed_model).index
-    with pytest.raises(ConfigError, match="pass model.search_vectors"):
-        Retriever(followed_model, index, GenerationConfig())
 
 
 def test_nonsense_is_refused(model, histories):

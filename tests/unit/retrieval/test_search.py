@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from pinrec_core.config import GenerationConfig, IndexConfig, ModelConfig
-from pinrec_core.data.batch import collate
 from pinrec_core.model.experts import Experts
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.model.transitions import DECAY, bonus, count_transitions
@@ -33,8 +32,8 @@ def model(request, dataset) -> PinRec:
 
 
 def retriever(model: PinRec, steps: int) -> Retriever:
-    vectors_ID = model.search_vectors("home")
-    index = ItemIndex.build(vectors_ID.numpy(), model.retrievable_I.numpy(), IndexConfig())
+    vectors_ID = model.search_vectors("home").numpy()
+    index = ItemIndex.build(vectors_ID, model.retrievable_I.numpy(), IndexConfig())
     return Retriever(model, index, GenerationConfig(steps=steps, candidates=6, overfetch=1.0), vectors_ID)
 
 
@@ -84,6 +83,5 @@ def test_an_adjusted_item_among_the_neighbours_counts_once():
 
 def test_followers_need_a_history(model, dataset):
     model.experts = Experts(transitions=1.0)
-    batch = collate([dataset.history(2, 10**9, 8), dataset.history(0, 10**9, 8)])
-    adjusted = Adjusted.of(model, batch)
+    adjusted = Adjusted.of(model, [dataset.history(2, 10**9, 8), dataset.history(0, 10**9, 8)])
     assert (adjusted.item_BC[0] == NO_ITEM).all() and (adjusted.item_BC[1] != NO_ITEM).any()
