@@ -28,6 +28,14 @@ class History(NamedTuple):
         return History(*(np.append(column, value) for column, value in
                          zip(self, (item, 0, surface, time_ms), strict=True)))
 
+    @property
+    def packed_T4(self) -> np.ndarray:
+        """All columns side by side, int64 [T, 4]."""
+        packed_T4 = np.empty((len(self.item_T), 4), np.int64)
+        for number, column_T in enumerate(self):
+            packed_T4[:, number] = column_T
+        return packed_T4
+
 
 @dataclass(frozen=True)
 class HistoryBatch:

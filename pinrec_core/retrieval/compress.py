@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from pinrec_core.retrieval.budget import query_budgets
 from pinrec_core.retrieval.generate import Queries
+from pinrec_core.retrieval.merge import picked
 
 
 @dataclass(frozen=True)
@@ -34,18 +34,16 @@ class KeptQueries:
 def compress(queries: Queries, merge_cosine: float, total: int | np.ndarray) -> KeptQueries:
     """Merge near-equal queries and split `total` candidates, of all or of each request, over those that stay."""
     owner_BQ = merge_owners(queries.vector_BQD, merge_cosine, queries.kind_Q)
-    levels = ((queries.outcome_Q, queries.share_Q), (queries.offset_Q, queries.offset_share_Q),
-              (queries.step_Q, queries.decay_Q))
-    distinct, place_B = np.unique(total, return_inverse=True)
-    budget_BQ = pool_budgets(np.stack([query_budgets(int(each), *levels) for each in distinct])[place_B], owner_BQ)
-    kept_BQ = owner_BQ == np.arange(owner_BQ.shape[1])
+    plan, (B, Q) = queries.plan, owner_BQ.shape
+    budget_BQ = np.array([plan.budget_Q(int(each)) for each in np.broadcast_to(total, B)], np.int64).reshape(B, Q)
+    kept_BQ = owner_BQ == np.arange(Q)
     width = int(kept_BQ.sum(axis=1).max(initial=0))
     column_BP = np.argsort(~kept_BQ, axis=1, kind="stable")[:, :width]
-    return KeptQueries(
-        np.take_along_axis(queries.vector_BQD, column_BP[:, :, None], axis=1),
-        np.take_along_axis(queries.search_BQD, column_BP[:, :, None], axis=1), queries.outcome_Q[column_BP],
-        queries.offset_Q[column_BP], queries.step_Q[column_BP], np.take_along_axis(budget_BQ, column_BP, axis=1),
-        np.take_along_axis(kept_BQ, column_BP, axis=1))
+    of_rows = (picked(column_BQ, column_BP) for column_BQ in
+               (queries.vector_BQD, queries.search_BQD, pool_budgets(budget_BQ, owner_BQ), kept_BQ))
+    vector_BPD, search_BPD, budget_BP, kept_BP = of_rows
+    return KeptQueries(vector_BPD, search_BPD, plan.outcome_Q[column_BP], plan.offset_Q[column_BP],
+                       plan.step_Q[column_BP], budget_BP, kept_BP)
 
 
 def merge_owners(vector_BQD: np.ndarray, merge_cosine: float, kind_Q: np.ndarray | int = 0) -> np.ndarray:
@@ -59,6 +57,8 @@ def merge_owners(vector_BQD: np.ndarray, merge_cosine: float, kind_Q: np.ndarray
     kind_Q = np.broadcast_to(kind_Q, Q)
     cosine_BQQ = np.where(kind_Q[:, None] == kind_Q, vector_BQD @ vector_BQD.transpose(0, 2, 1), -np.inf)
     owner_BQ = np.tile(np.arange(Q), (B, 1))
+    if not (cosine_BQQ[:, *np.triu_indices(Q, 1)] > merge_cosine).any():
+        return owner_BQ
     kept_BQ = np.zeros((B, Q), dtype=bool)
     for query in range(Q):
         to_kept_BP = np.where(kept_BQ[:, :query], cosine_BQQ[:, query, :query], -np.inf)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -26,8 +26,11 @@ from pinrec_core.errors import ConfigError
 from pinrec_core.model.attention import NOWHERE
 from pinrec_core.model.generation import Asked, Past, Tokens
 from pinrec_core.model.pinrec import MAX_GENERATED, PinRec
+from pinrec_core.retrieval.budget import query_budgets
 from pinrec_core.retrieval.engine import Engine, Inputs, TorchEngine
 from pinrec_core.retrieval.prefixes import PrefixCache
+
+_PLANS = 1000  # plans kept; requests may ask for any shares
 
 
 class Question(NamedTuple):
@@ -39,29 +42,40 @@ class Question(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Queries:
-    """Generated query vectors of a batch, in generation order: by step, larger outcome shares first, sooner first."""
+class Plan:
+    """What queries ask for, in generation order: by step, larger outcome shares first, sooner first."""
 
-    vector_BQD: np.ndarray  # float32, unit
-    search_BQD: np.ndarray  # float32, the same as the index takes them: continued where items have score biases
     outcome_Q: np.ndarray  # action bit number each query asks for
     offset_Q: np.ndarray  # time-offset bucket, counted from the request: 0 = "now"
     step_Q: np.ndarray  # from 0
     share_Q: np.ndarray  # share of the query's outcome
     offset_share_Q: np.ndarray  # share of the query's offset
     decay_Q: np.ndarray  # step_decay ** step
+    _budgets: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+
+    def budget_Q(self, total: int) -> np.ndarray:
+        """Candidates each query may claim of `total`: split over outcomes, then offsets, then steps."""
+        if total not in self._budgets:
+            self._budgets[total] = query_budgets(total, (self.outcome_Q, self.share_Q),
+                                                 (self.offset_Q, self.offset_share_Q), (self.step_Q, self.decay_Q))
+        return self._budgets[total]
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Generated query vectors of a batch."""
+
+    vector_BQD: np.ndarray  # float32, unit
+    search_BQD: np.ndarray  # float32, the same as the index takes them: continued where items have score biases
+    plan: Plan
 
     @property
     def kind_Q(self) -> np.ndarray:
         """Numbers queries by what they are continued with: one kind per outcome where items have action biases."""
-        tail_QE = self.search_BQD[:1, :, self.vector_BQD.shape[2]:].reshape(len(self.outcome_Q), -1)
+        tail_QE = self.search_BQD[0, :, self.vector_BQD.shape[2]:] if len(self.search_BQD) else np.zeros((0, 0))
+        if tail_QE.shape[1] < 2:  # one number, alike for all
+            return np.zeros(self.vector_BQD.shape[1], np.int64)
         return np.unique(tail_QE, axis=0, return_inverse=True)[1].ravel()
-
-    @property
-    def weight_Q(self) -> np.ndarray:
-        """Budget share of each query: outcome share times offset share times step decay, normalised to sum to 1."""
-        weight_Q = self.share_Q * self.offset_share_Q * self.decay_Q
-        return weight_Q / weight_Q.sum()
 
 
 class Generator:
@@ -79,6 +93,7 @@ class Generator:
         self.model, self.generation, self.prefixes = model, generation, prefixes
         self.search_vectors_ID, self.engine = search_vectors_ID, engine or TorchEngine(model, generation.steps)
         self.offset_F, self.offset_share_F = asked_offsets(model.config, generation)
+        self._plans: dict[tuple, Plan] = {}
         self.ahead_F = np.array((0.0, *model.config.offsets_s), np.float32)[self.offset_F]  # where each bucket begins
 
     def __call__(self, histories: Sequence[History], question: Question) -> Queries:
@@ -87,80 +102,74 @@ class Generator:
         A context item, if any, is already the last token of its history. Raises ConfigError for an unknown surface or
         a history longer than the model holds.
         """
-        known = [None if self.prefixes is None else self.prefixes.known(history) for history in histories]
-        asked = self._asked(histories, question)
-        inputs = Inputs(self._tokens(histories, _lengths(known)), self._past(histories, known), asked)
-        computed = self.engine(inputs)
+        packed = [history.packed_T4 for history in histories]
+        known = [None if self.prefixes is None else self.prefixes.known(packed_T4) for packed_T4 in packed]
+        plan, asked = self._plan(question), self._asked(packed, question)
+        computed = self.engine(Inputs(self._tokens(packed, _lengths(known)), self._past(packed, known), asked))
         if self.prefixes is not None:
-            for history, before, fresh_NHTS in zip(histories, known, computed.memory_BNHTS, strict=True):
-                self._remember(self.prefixes, history, before, fresh_NHTS)
-        return self._queries(computed.vector_BQD, asked.outcome_O, question)
+            for row in zip(packed, known, computed.memory_BNHTS, strict=True):
+                self.prefixes.keep(*row)
+        B, Q, D = computed.vector_BQD.shape
+        search_MD = self.model.search_queries(computed.vector_BQD.reshape(-1, D), np.tile(plan.outcome_Q, B))
+        return Queries(computed.vector_BQD, search_MD.reshape(B, Q, -1), plan)
 
-    def _tokens(self, histories: Sequence[History], start_B: list[int]) -> Tokens:
+    def _tokens(self, packed: list[np.ndarray], start_B: list[int]) -> Tokens:
         """What is not known of each history, right-padded to one length, of at least one column."""
         limit = self.model.position.num_embeddings - MAX_GENERATED
-        longest = max((len(history.item_T) for history in histories), default=0)
-        if longest > limit:
+        if packed and (longest := max(map(len, packed))) > limit:
             raise ConfigError(f"history of {longest} tokens is longer than the model holds ({limit}); cut it")
-        width = max((len(h.item_T) - start for h, start in zip(histories, start_B, strict=True)), default=0)
-        shape = len(histories), max(width, 1)
-        item_BT, actions_BT, surface_BT, time_BT, previous_BT = (np.zeros(shape, np.int64) for _ in range(5))
+        width = max((len(packed_T4) - start for packed_T4, start in zip(packed, start_B, strict=True)), default=0)
+        shape = len(packed), max(width, 1)
+        new_BT4, previous_BT = np.zeros((*shape, 4), np.int64), np.zeros(shape, np.int64)
         position_BT = np.full(shape, NOWHERE, np.int64)
-        for row, (history, start) in enumerate(zip(histories, start_B, strict=True)):
-            new = len(history.item_T) - start
-            for column_BT, column_T in zip((item_BT, actions_BT, surface_BT, time_BT), history, strict=True):
-                column_BT[row, :new] = column_T[start:]
-            position_BT[row, :new] = np.arange(start + 1, start + new + 1)
+        for row, (packed_T4, start) in enumerate(zip(packed, start_B, strict=True)):
+            new = len(packed_T4) - start
+            new_BT4[row, :new], position_BT[row, :new] = packed_T4[start:], np.arange(start + 1, start + new + 1)
             if start:
-                previous_BT[row, 0] = history.time_T[start - 1]
+                previous_BT[row, 0] = packed_T4[start - 1, 3]
+        item_BT, actions_BT, surface_BT, time_BT = np.ascontiguousarray(np.moveaxis(new_BT4, 2, 0))
         previous_BT[:, 1:] = time_BT[:, :-1]
-        taken_BTK = (actions_BT[:, :, None] >> np.arange(self.model.action.num_embeddings)) & 1
+        taken_BTK = ((actions_BT[:, :, None] >> np.arange(self.model.action.num_embeddings)) & 1).astype(np.float32)
         vector_BTD = np.ascontiguousarray(self.search_vectors_ID[item_BT][:, :, : self.model.config.item_dim])
-        return Tokens(vector_BTD, taken_BTK.astype(np.float32), surface_BT, time_BT, previous_BT, position_BT)
+        return Tokens(vector_BTD, taken_BTK, surface_BT, time_BT, previous_BT, position_BT)
 
-    def _past(self, histories: Sequence[History], known: list[np.ndarray | None]) -> Past:
+    def _past(self, packed: list[np.ndarray], known: list[np.ndarray | None]) -> Past:
         """What is known of each history, right-padded to one length."""
         config, length_B = self.model.config, _lengths(known)
-        shape = len(histories), max(length_B, default=0)
+        shape = len(packed), max(length_B, default=0)
         memory_BNHPS = np.zeros((shape[0], 2 * config.layers, config.heads, shape[1], config.width // config.heads),
                                 np.float32)
         position_BP, time_BP = np.full(shape, NOWHERE, np.int64), np.zeros(shape, np.int64)
-        for row, (history, length) in enumerate(zip(histories, length_B, strict=True)):
+        for row, (packed_T4, length) in enumerate(zip(packed, length_B, strict=True)):
             if length:
                 memory_BNHPS[row, :, :, :length] = known[row]
-                position_BP[row, :length], time_BP[row, :length] = np.arange(1, length + 1), history.time_T[:length]
+                position_BP[row, :length], time_BP[row, :length] = np.arange(1, length + 1), packed_T4[:length, 3]
         return Past(memory_BNHPS, position_BP, time_BP)
 
-    def _asked(self, histories: Sequence[History], question: Question) -> Asked:
-        model, outcomes = self.model, model_outcomes(self.model, question)
-        if question.surface not in model.log.surface_names:
-            raise ConfigError(f"surface {question.surface!r} is unknown to the model; it knows "
-                              f"{list(model.log.surface_names)}")
-        surface_B = np.full(len(histories), model.log.surface_names.index(question.surface), np.int64)
-        chosen_BG = draw_outcomes(histories, question.time_B, list(question.shares.values()), self.generation)
-        return Asked(np.asarray(question.time_B, np.int64), surface_B, outcomes, self.ahead_F, chosen_BG)
+    def _asked(self, packed: list[np.ndarray], question: Question) -> Asked:
+        names, positive = self.model.log.surface_names, self.model.log.positive_actions
+        if question.surface not in names:
+            raise ConfigError(f"surface {question.surface!r} is unknown to the model; it knows {list(names)}")
+        surface_B = np.full(len(packed), names.index(question.surface), np.int64)
+        outcome_O = np.array([positive.index(action) for action in question.shares], np.int64)
+        chosen_BG = draw_outcomes(packed, question.time_B, tuple(question.shares.values()), self.generation)
+        return Asked(np.asarray(question.time_B, np.int64), surface_B, outcome_O, self.ahead_F, chosen_BG)
 
-    def _queries(self, vector_BQD: np.ndarray, outcome_O: np.ndarray, question: Question) -> Queries:
+    def _plan(self, question: Question) -> Plan:
+        """What is asked for, query by query; the same for all requests with the same shares."""
+        key = tuple(question.shares.items())
+        if key not in self._plans:
+            if len(self._plans) >= _PLANS:
+                self._plans.clear()
+            self._plans[key] = self._planned(question)
+        return self._plans[key]
+
+    def _planned(self, question: Question) -> Plan:
+        outcome_O = np.array([self.model.log.positive_actions.index(action) for action in question.shares], np.int64)
         shape = self.generation.steps, len(outcome_O), len(self.offset_F)
         step_Q, o_Q, f_Q = (axis.ravel() for axis in np.indices(shape))
-        outcome_Q, D = outcome_O[o_Q], vector_BQD.shape[2]
-        search_MD = self.model.search_queries(vector_BQD.reshape(-1, D), np.tile(outcome_Q, len(vector_BQD)))
-        return Queries(
-            vector_BQD=vector_BQD, search_BQD=search_MD.reshape(*vector_BQD.shape[:2], -1), outcome_Q=outcome_Q,
-            offset_Q=self.offset_F[f_Q], step_Q=step_Q, share_Q=np.array(list(question.shares.values()))[o_Q],
-            offset_share_Q=np.array(self.offset_share_F)[f_Q],
-            decay_Q=self.generation.step_decay ** step_Q.astype(np.float64))
-
-    @staticmethod
-    def _remember(prefixes: PrefixCache, history: History, before: np.ndarray | None, fresh_NHTS: np.ndarray) -> None:
-        start = 0 if before is None else before.shape[2]
-        fresh_NHTS = fresh_NHTS[:, :, : len(history.item_T) - start]
-        prefixes.keep(history, fresh_NHTS if before is None else np.concatenate([before, fresh_NHTS], axis=2))
-
-
-def model_outcomes(model: PinRec, question: Question) -> np.ndarray:
-    """Action bit numbers of the outcomes asked for, [O]."""
-    return np.array([model.log.positive_actions.index(action) for action in question.shares], np.int64)
+        return Plan(outcome_O[o_Q], self.offset_F[f_Q], step_Q, np.array(list(question.shares.values()))[o_Q],
+                    np.array(self.offset_share_F)[f_Q], self.generation.step_decay ** step_Q.astype(np.float64))
 
 
 def asked_offsets(model: ModelConfig, generation: GenerationConfig) -> tuple[np.ndarray, list[float]]:
@@ -176,15 +185,17 @@ def asked_offsets(model: ModelConfig, generation: GenerationConfig) -> tuple[np.
     return np.array(asked, np.int64), [shares[offset] for offset in asked]
 
 
-def draw_outcomes(histories: Sequence[History], time_B: np.ndarray, shares: list[float],
+def draw_outcomes(packed: list[np.ndarray], time_B: np.ndarray, shares: tuple[float, ...],
                   generation: GenerationConfig) -> np.ndarray:
-    """Position in `shares` of the outcome fed back after each step, [B, G]; a function of each request's content."""
+    """Position in `shares` of the outcome fed back after each step, [B, G]; a function of each request's content.
+
+    Histories are given as History.packed_T4.
+    """
     edges = np.cumsum(shares) / np.sum(shares)
-    uniform_BG = np.empty((len(histories), generation.steps))
-    for row, history in enumerate(histories):
+    uniform_BG = np.empty((len(packed), generation.steps))
+    for row, packed_T4 in enumerate(packed):
         digest = hashlib.shake_128(f"{generation.seed}:{int(time_B[row])}:{shares}".encode())
-        for column_T in history:
-            digest.update(column_T.astype(np.int64).tobytes())
+        digest.update(packed_T4.tobytes())
         words = np.frombuffer(digest.digest(8 * generation.steps), dtype="<u8")
         uniform_BG[row] = (words >> np.uint64(11)) * 2.0**-53
     return np.minimum(np.searchsorted(edges, uniform_BG, side="right"), len(shares) - 1)

@@ -40,16 +40,27 @@ def interleave(item_BQK: np.ndarray, budget_BQ: np.ndarray, n: int) -> Claims:
     item_BM = item_BQK.reshape(B, Q * K)
     key_BM = np.where(item_BM == NO_ITEM, np.inf, key_BM)
     order_BM = np.argsort(key_BM, axis=1, kind="stable")
-    sorted_key_BM = np.take_along_axis(key_BM, order_BM, axis=1)
-    item_sorted_BM = np.where(np.isinf(sorted_key_BM), NO_ITEM, np.take_along_axis(item_BM, order_BM, axis=1))
+    sorted_key_BM = picked(key_BM, order_BM)
+    item_sorted_BM = np.where(np.isinf(sorted_key_BM), NO_ITEM, picked(item_BM, order_BM))
     place_BN = first_distinct(item_sorted_BM, n)
     filled_BN = place_BN >= 0
     place_BN = np.maximum(place_BN, 0)
-    taken_key_BN = np.where(filled_BN, np.take_along_axis(sorted_key_BM, place_BN, axis=1), 0.0)
+    taken_key_BN = np.where(filled_BN, picked(sorted_key_BM, place_BN), 0.0)
     last_key_B = taken_key_BN.max(axis=1, initial=0.0)
     unseen_key_B = ((K + 0.5) * per_place_BQ).min(axis=1, initial=np.inf)
     full_B = filled_BN.sum(axis=1) >= np.minimum(n, budget_BQ.sum(axis=1))
-    return Claims(np.take_along_axis(order_BM, place_BN, axis=1), filled_BN, full_B & (last_key_B < unseen_key_B))
+    return Claims(picked(order_BM, place_BN), filled_BN, full_B & (last_key_B < unseen_key_B))
+
+
+def picked(x_BM: np.ndarray, column_BN: np.ndarray) -> np.ndarray:
+    """The given columns of each row, [B, N, ...]: what np.take_along_axis gives, in a fraction of its time.
+
+    >>> picked(np.array([[4, 5, 6], [7, 8, 9]]), np.array([[2, 0], [1, 1]]))
+    array([[6, 4],
+           [8, 8]])
+    """
+    B, M = x_BM.shape[:2]
+    return x_BM.reshape(B * M, *x_BM.shape[2:])[column_BN + np.arange(B)[:, None] * M]
 
 
 def first_distinct(item_BM: np.ndarray, n: int) -> np.ndarray:
@@ -60,7 +71,7 @@ def first_distinct(item_BM: np.ndarray, n: int) -> np.ndarray:
     """
     B, M = item_BM.shape
     by_item_BM = np.argsort(item_BM, axis=1, kind="stable")
-    grouped_BM = np.take_along_axis(item_BM, by_item_BM, axis=1)
+    grouped_BM = picked(item_BM, by_item_BM)
     first_BM = np.ones((B, M), dtype=bool)
     first_BM[:, 1:] = grouped_BM[:, 1:] != grouped_BM[:, :-1]
     keep_BM = np.zeros((B, M), dtype=bool)

@@ -13,8 +13,6 @@ from typing import NamedTuple
 import numpy as np
 from cachetools import LRUCache
 
-from pinrec_core.data.batch import History
-
 MB = 1 << 20
 
 
@@ -39,27 +37,31 @@ class PrefixCache:
     def __len__(self) -> int:
         return len(self._known)
 
-    def known(self, history: History) -> np.ndarray | None:
-        """Keys and values [N, H, P, S] of the longest known beginning that leaves at least one token, None if none."""
-        if len(history.item_T) < 2 or (prefix := self._known.get(_key(history))) is None:
+    def known(self, packed_T4: np.ndarray) -> np.ndarray | None:
+        """Keys and values [N, H, P, S] of the longest known beginning that leaves at least one token, None if none.
+
+        Histories are given as History.packed_T4.
+        """
+        if len(packed_T4) < 2 or (prefix := self._known.get(packed_T4[0].tobytes())) is None:
             return None
-        most = min(len(history.item_T) - 1, len(prefix.tokens_T4))
-        alike_T = (_tokens(history, most) == prefix.tokens_T4[:most]).all(axis=1)
+        most = min(len(packed_T4) - 1, len(prefix.tokens_T4))
+        alike_T = (packed_T4[:most] == prefix.tokens_T4[:most]).all(axis=1)
         common = most if alike_T.all() else int(alike_T.argmin())
         return prefix.memory_NHTS[:, :, :common]
 
-    def keep(self, history: History, memory_NHTS: np.ndarray) -> None:
-        """Remember a history that was read as a whole; one too large for the cache is not kept."""
-        if not len(history.item_T):
+    def keep(self, packed_T4: np.ndarray, known: np.ndarray | None, fresh_NHTS: np.ndarray) -> None:
+        """Remember a history of which `known` was known and the rest was read, perhaps with padding behind.
+
+        What is known as a whole already, or too large for the cache, is not kept.
+        """
+        start, length = 0 if known is None else known.shape[2], len(packed_T4)
+        if not length:
             return
-        prefix = Prefix(_tokens(history, len(history.item_T)), np.ascontiguousarray(memory_NHTS))
+        key = packed_T4[0].tobytes()
+        before = self._known.get(key)
+        if before is not None and start == length - 1 and np.array_equal(before.tokens_T4[:length], packed_T4):
+            return
+        fresh_NHTS = fresh_NHTS[:, :, : length - start]
+        prefix = Prefix(packed_T4, fresh_NHTS.copy() if known is None else np.concatenate([known, fresh_NHTS], axis=2))
         if prefix.size <= self._known.maxsize:
-            self._known[_key(history)] = prefix
-
-
-def _tokens(history: History, count: int) -> np.ndarray:
-    return np.stack([column[:count].astype(np.int64) for column in history], axis=1)
-
-
-def _key(history: History) -> bytes:
-    return b"".join(int(column[0]).to_bytes(8, "little", signed=True) for column in history)
+            self._known[key] = prefix

@@ -27,7 +27,7 @@ from pinrec_core.retrieval.engine import Engine
 from pinrec_core.retrieval.filters import Filters
 from pinrec_core.retrieval.generate import Generator, Question, recent
 from pinrec_core.retrieval.index import ItemIndex
-from pinrec_core.retrieval.merge import interleave
+from pinrec_core.retrieval.merge import interleave, picked
 from pinrec_core.retrieval.prefixes import PrefixCache
 from pinrec_core.retrieval.search import Adjusted, Sought, best_items
 from pinrec_core.schemas import NO_ITEM
@@ -100,7 +100,7 @@ class Retriever:
         asked = resolve_shares(surface, self.model.log, self.generation, self.model.action_shares, shares)
         cut = [recent(history, self.model.config.max_length) for history in histories]
         order_R = np.argsort([len(history.item_T) for history in cut], kind="stable")
-        parts = [_nothing(n, self.index.dimension, min(depth, filters.subset.n_items))]
+        parts = [] if histories else [_nothing(n, self.index.dimension, min(depth, filters.subset.n_items))]
         for start in range(0, len(order_R), _BATCH):
             rows_B = order_R[start : start + _BATCH]
             mine, part = filters.rows(rows_B), [cut[row] for row in rows_B]
@@ -139,11 +139,11 @@ def _interleaved(kept: KeptQueries, score_BPK: np.ndarray, item_BPK: np.ndarray,
     claims = interleave(item_BPK, kept.budget_BP, n)
     B, _, K = item_BPK.shape
     source_BN, query_BN = claims.source_BN, claims.source_BN // max(K, 1)
-    columns = (np.take_along_axis(item_BPK.reshape(B, -1), source_BN, axis=1),
-               np.take_along_axis(score_BPK.reshape(B, -1), source_BN, axis=1),
-               np.take_along_axis(kept.outcome_BP, query_BN, axis=1),
-               np.take_along_axis(kept.offset_BP, query_BN, axis=1),
-               np.take_along_axis(kept.step_BP, query_BN, axis=1))
+    columns = (picked(item_BPK.reshape(B, -1), source_BN),
+               picked(score_BPK.reshape(B, -1), source_BN),
+               picked(kept.outcome_BP, query_BN),
+               picked(kept.offset_BP, query_BN),
+               picked(kept.step_BP, query_BN))
     blanks = (NO_ITEM, np.float32(-np.inf), -1, -1, -1)
     filled = [np.where(claims.filled_BN, values, blank) for values, blank in zip(columns, blanks, strict=True)]
     return Candidates(*filled), ~claims.complete_B
@@ -163,6 +163,8 @@ def _columns(record: Candidates | QueryLists) -> list[np.ndarray]:
 
 def _in_order(parts: list[tuple[Candidates, QueryLists]], order_R: np.ndarray) -> tuple[Candidates, QueryLists]:
     """Batches back in the order of the call's requests."""
+    if len(order_R) == 1:
+        return parts[0]
     back_R = np.argsort(order_R, kind="stable")
     lists = Candidates(*(np.concatenate(columns)[back_R] for columns in zip(*(_columns(part[0]) for part in parts),
                                                                             strict=True)))

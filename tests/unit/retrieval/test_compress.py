@@ -3,7 +3,7 @@
 import numpy as np
 
 from pinrec_core.retrieval.compress import compress, merge_owners, pool_budgets
-from pinrec_core.retrieval.generate import Queries
+from pinrec_core.retrieval.generate import Plan, Queries
 
 
 def at(*degrees):
@@ -34,9 +34,9 @@ def test_with_action_biases_each_outcome_is_a_kind(followed_model):
     vector_MD, outcome_Q = np.tile(at(0)[0], (4, 8)), np.array([0, 2, 0, 2])
     told = dict(outcome_Q=outcome_Q, offset_Q=np.zeros(4, int), step_Q=np.arange(4), share_Q=np.ones(4),
                 offset_share_Q=np.ones(4), decay_Q=np.ones(4))
-    apart = Queries(vector_MD[None], followed_model.search_queries(vector_MD, outcome_Q)[None], **told)
+    apart = Queries(vector_MD[None], followed_model.search_queries(vector_MD, outcome_Q)[None], Plan(**told))
     assert apart.kind_Q[[0, 0]].tolist() == apart.kind_Q[[0, 2]].tolist() and apart.kind_Q[0] != apart.kind_Q[1]
-    assert np.unique(Queries(vector_MD[None], vector_MD[None], **told).kind_Q).size == 1
+    assert np.unique(Queries(vector_MD[None], vector_MD[None], Plan(**told)).kind_Q).size == 1
 
 
 def test_budgets_are_handed_over_and_sum():
@@ -46,9 +46,9 @@ def test_budgets_are_handed_over_and_sum():
 
 def test_kept_queries_move_to_the_front():
     vector_BQD = np.stack([at(0, 5, 90, 95), at(0, 60, 120, 179)])
-    queries = Queries(vector_BQD, vector_BQD, outcome_Q=np.array([0, 1, 0, 1]),
-                      offset_Q=np.zeros(4, int), step_Q=np.array([0, 0, 1, 1]), share_Q=np.array([0.75, 0.25] * 2),
-                      offset_share_Q=np.ones(4), decay_Q=np.ones(4))
+    queries = Queries(vector_BQD, vector_BQD, Plan(
+        outcome_Q=np.array([0, 1, 0, 1]), offset_Q=np.zeros(4, int), step_Q=np.array([0, 0, 1, 1]),
+        share_Q=np.array([0.75, 0.25] * 2), offset_share_Q=np.ones(4), decay_Q=np.ones(4)))
     kept = compress(queries, 0.9, 8)
     assert kept.kept_BP.tolist() == [[True, True, False, False], [True] * 4]
     assert kept.budget_BP[0, :2].tolist() == [4, 4] and kept.budget_BP[1].tolist() == [3, 1, 3, 1]

@@ -28,7 +28,7 @@ def without_cache(model, history, generation, offsets=(0,)):
     """Queries of one request by re-encoding the whole sequence, generated tokens included, at every step."""
     batch, per_outcome, now = collate([history]), len(offsets), at([history])
     codes, asked = torch.arange(3).repeat_interleave(per_outcome), torch.tensor(offsets).repeat(3)
-    chosen_S = draw_outcomes([history], now, list(SHARES.values()), generation)[0]
+    chosen_S = draw_outcomes([history.packed_T4], now, tuple(SHARES.values()), generation)[0]
     length, item_vectors = len(history.item_T), model.all_item_vectors()
     queries = []
     for step in range(generation.steps):
@@ -51,8 +51,8 @@ def test_cache_equals_reencoding(model, histories):
     generation = GenerationConfig(steps=4)
     queries = generate(model, histories[:12], Question("home", SHARES, at(histories[:12])),
                        generation)
-    assert queries.outcome_Q.tolist() == [0, 1, 2] * 4
-    assert queries.step_Q.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
+    assert queries.plan.outcome_Q.tolist() == [0, 1, 2] * 4
+    assert queries.plan.step_Q.tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
     for row, history in enumerate(histories[:12]):
         assert np.abs(queries.vector_BQD[row] - without_cache(model, history, generation)).max() < 1e-5
 
@@ -62,10 +62,9 @@ def test_cache_equals_reencoding(model, histories):
 def test_every_step_asks_every_outcome_at_every_offset_with_a_share(timed_model, histories, offset_shares, offsets):
     generation, some = GenerationConfig(steps=3, offset_shares=offset_shares), histories[:12]
     queries = generate(timed_model, some, Question("home", SHARES, at(some)), generation)
-    assert queries.outcome_Q.tolist() == [o for o in (0, 1, 2) for _ in offsets] * 3
-    assert queries.offset_Q.tolist() == list(offsets) * 9
-    assert queries.step_Q.tolist() == [s for s in range(3) for _ in range(3 * len(offsets))]
-    assert queries.weight_Q.sum() == pytest.approx(1)
+    assert queries.plan.outcome_Q.tolist() == [o for o in (0, 1, 2) for _ in offsets] * 3
+    assert queries.plan.offset_Q.tolist() == list(offsets) * 9
+    assert queries.plan.step_Q.tolist() == [s for s in range(3) for _ in range(3 * len(offsets))]
     for row, history in enumerate(some):
         alone = without_cache(timed_model, history, generation, offsets)
         assert np.abs(queries.vector_BQD[row] - alone).max() < 1e-5
@@ -92,7 +91,7 @@ def test_offsets_count_from_the_request(timed_model, histories, passed_s, told):
     asked = Conditions(torch.arange(3).repeat_interleave(4), zeros, torch.tensor(told).repeat(3))
     wanted = timed_model.query(states, zeros, zeros + 7, asked).detach().numpy()
     assert np.abs(queries.vector_BQD[0] - wanted).max() < 1e-5
-    assert queries.offset_Q.tolist() == [0, 1, 2, 3] * 3
+    assert queries.plan.offset_Q.tolist() == [0, 1, 2, 3] * 3
 
 
 @pytest.mark.parametrize("offset_shares", [(0.5, 0.5), (1.0,)])
@@ -116,11 +115,11 @@ def test_same_request_same_queries_in_any_batch(model, histories):
 
 def test_outcomes_are_drawn_by_share_and_seed(histories):
     generation = GenerationConfig(steps=30)
-    times = at(histories)
-    drawn = draw_outcomes(histories, times, [0.5, 0.3, 0.2], generation)
+    times, packed = at(histories), [history.packed_T4 for history in histories]
+    drawn = draw_outcomes(packed, times, (0.5, 0.3, 0.2), generation)
     assert np.bincount(drawn.flatten(), minlength=3) / drawn.size == pytest.approx([0.5, 0.3, 0.2], abs=0.05)
-    assert (draw_outcomes(histories, times, [0.0, 1.0], generation) == 1).all()
-    assert (drawn != draw_outcomes(histories, times, [0.5, 0.3, 0.2], GenerationConfig(steps=30, seed=1))).any()
+    assert (draw_outcomes(packed, times, (0.0, 1.0), generation) == 1).all()
+    assert (drawn != draw_outcomes(packed, times, (0.5, 0.3, 0.2), GenerationConfig(steps=30, seed=1))).any()
     assert (drawn[0] == drawn[12]).all()  # both histories are empty: the same request
     assert (drawn[11] != drawn[23]).any()
 
@@ -133,10 +132,10 @@ def test_outcomes_and_surfaces_give_different_queries(model, histories):
     assert (np.diag(cosine) < 0.999).all() and (ask[0].vector_BQD[0] @ ask[0].vector_BQD[0].T)[0, 1] < 0.999
 
 
-def test_weights_follow_share_and_decay(model, histories):
+def test_budgets_follow_share_and_decay(model, histories):
     queries = generate(model, histories[:1], Question("home", SHARES, at(histories[:1])),
                        GenerationConfig(steps=2, step_decay=0.5))
-    assert queries.weight_Q == pytest.approx(np.array([0.5, 0.3, 0.2, 0.25, 0.15, 0.1]) / 1.5)
+    assert queries.plan.budget_Q(30).tolist() == [10, 6, 4, 5, 3, 2]
 
 
 def test_unknown_surface_and_too_many_steps_are_refused(model, histories):

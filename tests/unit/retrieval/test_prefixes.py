@@ -21,8 +21,8 @@ def history(*items: int) -> History:
                                            ((1, 9), 1), ((1,), 0), ((2, 3), 0), ((), 0)])
 def test_histories_share_what_they_have_in_common_but_their_last_token(later, common):
     prefixes = PrefixCache(1)
-    prefixes.keep(history(1, 2, 3, 4, 5), MEMORY)
-    known = prefixes.known(history(*later))
+    prefixes.keep(history(1, 2, 3, 4, 5).packed_T4, None, MEMORY)
+    known = prefixes.known(history(*later).packed_T4)
     if common:
         assert np.array_equal(known, MEMORY[:, :, :common])
     else:
@@ -32,20 +32,20 @@ def test_histories_share_what_they_have_in_common_but_their_last_token(later, co
 @pytest.mark.parametrize("column", range(4))
 def test_any_difference_in_a_token_ends_what_is_common(column):
     prefixes, known = PrefixCache(1), history(1, 2, 3, 4, 5)
-    prefixes.keep(known, MEMORY)
+    prefixes.keep(known.packed_T4, None, MEMORY)
     other = [values.copy() for values in known]
     other[column][2] += 1
-    assert prefixes.known(History(*other)).shape[2] == 2
+    assert prefixes.known(History(*other).packed_T4).shape[2] == 2
 
 
 def test_the_least_recently_used_go_when_bytes_run_out():
     prefixes = PrefixCache(3 * (MEMORY.nbytes + 5 * 4 * 8) / 2**20)
     for first in range(4):
-        prefixes.keep(history(first, 2, 3, 4, 5), MEMORY)
-        assert prefixes.known(history(0, 2, 3)) is not None  # used again and again
-    assert len(prefixes) == 3 and prefixes.known(history(1, 2, 3)) is None
+        prefixes.keep(history(first, 2, 3, 4, 5).packed_T4, None, MEMORY)
+        assert prefixes.known(history(0, 2, 3).packed_T4) is not None  # used again and again
+    assert len(prefixes) == 3 and prefixes.known(history(1, 2, 3).packed_T4) is None
     tiny = PrefixCache(1e-6)
-    tiny.keep(history(1, 2, 3, 4, 5), MEMORY)
+    tiny.keep(history(1, 2, 3, 4, 5).packed_T4, None, MEMORY)
     assert len(tiny) == 0
 
 
