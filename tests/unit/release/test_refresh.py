@@ -7,8 +7,6 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -25,23 +23,10 @@ from pinrec_core.release.promote import promote
 from pinrec_core.release.promote_refresh import promote_refresh
 from pinrec_core.release.refresh import Refreshed, refresh
 
-from .world import GENERATION, LOG, N_ITEMS, build, evaluate_model, gate_config, verify_here
+from .world import GENERATION, LOG, N_ITEMS, build, evaluate_model, gate_config, verify_here, write_catalog
 
 INDEX = IndexConfig(recall_tolerance=0.1)  # of untrained models new items push out what they have found by chance
 NEW = 5
-
-
-def write_catalog(folder: Path, names: list[str], *, described: bool = True) -> str:
-    """New pins with content and an attribute, or without both."""
-    rng = np.random.default_rng(len(names))
-    folder.mkdir()
-    content = [rng.normal(size=8).tolist() if described else None for _ in names]
-    table = pa.table({"item_id": names, "item_type": ["pin"] * len(names),
-                      "content": pa.array(content, pa.list_(pa.float32())),
-                      "attributes": pa.array([["new"] if described else [] for _ in names], pa.list_(pa.string())),
-                      "title": [f"new {name}" for name in names]})
-    pq.write_table(table, folder / "part.parquet")
-    return str(folder)
 
 
 @pytest.fixture(scope="module")
