@@ -1,6 +1,6 @@
 """Are items found that nobody has met yet? Held-out items of the synthetic world, by content alone, beside baselines.
 
-    python benchmarks/cold.py --work work/cold --seeds 3 --json work/cold/demo.json        # 20 minutes on one core
+    python benchmarks/cold.py --work work/cold --seeds 3 --json work/cold/demo.json        # half an hour on one core
     python benchmarks/cold.py --world tiny --work work/cold-tiny                           # seconds; means nothing
 
 A tenth of the retrievable items, drawn anew for every seed among those that train users engaged with, is taken out of
@@ -11,6 +11,7 @@ targets. Rows:
 
     refreshed      trained without the items and their catalog rows, then given these as `pinrec index refresh` does
     catalogued     trained with the items in the catalog and never met: they are among the random negatives
+    ..._spared     the same two with cold_negatives = false: nothing that nobody has met is a random negative
     warm           trained with all their events, asked with histories that have them: what knowing them is worth
     content_mean, content_last    nearest content, untrained; what the history has is left out of these lists
     cooccurrence, popularity      count engagements, of which these items have none
@@ -94,9 +95,11 @@ def held_out(given: argparse.Namespace, world: Path, full: Models, seed: int, fo
     for surface in config.log.surfaces:
         cold, warm = (Asked(models.data, surface, config, names) for models in (listed, full))
         rows = found[surface]
-        rows["refreshed"].append(cold.of_model(refreshed(trained(without, config, seed, surface), world / "catalog")))
-        rows["catalogued"].append(cold.of_model(trained(listed, config, seed, surface)))
-        rows["warm"].append(warm.of_model(trained(full, config, seed, surface)))
+        for name, settings in (("", {}), ("_spared", {"cold_negatives": False})):
+            model = refreshed(trained(without, seed, surface, **settings), world / "catalog")
+            rows[f"refreshed{name}"].append(cold.of_model(model))
+            rows[f"catalogued{name}"].append(cold.of_model(trained(listed, seed, surface, **settings)))
+        rows["warm"].append(warm.of_model(trained(full, seed, surface)))
         for name, measured in cold.baselines().items():
             rows[name].append(measured)
 

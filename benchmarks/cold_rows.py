@@ -31,7 +31,9 @@ KS = (50, 100)
 COLD, KNOWN = "cold", "known"  # targets that were held out, all others
 SAYS = {
     "refreshed": "trained without them, then given their content, as `pinrec index refresh` does",
+    "refreshed_spared": "the same with cold_negatives = false: what nobody has met is no random negative",
     "catalogued": "trained with them in the catalog and never met: cold negatives among others",
+    "catalogued_spared": "the same with cold_negatives = false",
     "warm": "trained with all their events, and asked with histories that have them",
     "content_mean": "content nearest to the mean of the history, history left out; untrained",
     "content_last": "content nearest to the history's last item (the context item, if any); untrained",
@@ -107,9 +109,10 @@ class Asked:
         return Measured(self.data.user_ids.take(self.cohort.user_U).to_pylist())
 
 
-def trained(models: Models, config: Config, seed: int, surface: str) -> PinRec:
-    """The demo's model of a surface, trained on what `models` has as dataset."""
-    row = Row("demo", Source.FINETUNED, "as the configuration says", config.model, config.pretrain, config.finetune)
+def trained(models: Models, seed: int, surface: str, **settings: bool) -> PinRec:
+    """The model of a surface, trained as configured but for some settings on what `models` has as dataset."""
+    train = [section.model_copy(update=settings) for section in (models.config.pretrain, models.config.finetune)]
+    row = Row("cold", Source.FINETUNED, "as the configuration says", models.config.model, *train)
     return load_model(models.finetuned(row, seed, surface))
 
 
