@@ -141,7 +141,7 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
                       [int(count) for count in _names(given.steps)], deadline)
     bench.run(given.seeds)
     return {"benchmark": "surfaces", "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "commit": _commit(), "config": str(path), "settings": config.model_dump(mode="json", by_alias=True),
+            "commit": commit(), "config": str(path), "settings": config.model_dump(mode="json", by_alias=True),
             "seeds": given.seeds, "dataset_fingerprint": models.data.manifest.fingerprint,
             "total_seconds": round(time.perf_counter() - start, 1), **bench.document()}
 
@@ -150,7 +150,7 @@ def _names(text: str) -> list[str]:
     return [name for name in text.split(",") if name]
 
 
-def _commit() -> str:
+def commit() -> str:
     """Short hash of the code's commit, "+" behind it if files have changed since; "unknown" outside of git."""
     here = Path(__file__).parent
     try:

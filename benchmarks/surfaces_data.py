@@ -18,7 +18,7 @@ def prepared(data: str, world: str, config: Config, work: Path) -> Path:
     """The dataset of a data folder (events/ and catalog/) or of a world, below `work`; built if it is not there yet."""
     if bool(data) == bool(world):
         raise ConfigError("give either --data DIR (what `pinrec import` wrote) or --world NAME")
-    folder = Path(data) if data else _world(world, work)
+    folder = Path(data) if data else world_folder(world, work)
     date = last_date(str(folder / "events"))
     files = sorted(path for part in ("events", "catalog") for path in (folder / part).rglob("*.parquet"))
     known = [f"{path.relative_to(folder)} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
@@ -34,7 +34,8 @@ def config_of(path: str, world: str) -> Path:
     return Path(path) if path else CONFIGS / f"{world or 'kuairand'}.toml"
 
 
-def _world(name: str, work: Path) -> Path:
+def world_folder(name: str, work: Path) -> Path:
+    """The folder of a synthetic world below `work`, written if it is not there yet. Raises ConfigError."""
     if name not in WORLDS:
         raise ConfigError(f"--world {name!r}: there are {', '.join(WORLDS)}")
     folder = work / f"world-{name}-{fingerprint_of(WORLDS[name])[:16]}"

@@ -1,6 +1,6 @@
 """Where releases live and which of them is live: the layout of a registry and its one alias document, read only.
 
-    <registry>/aliases.json              which release answers for each surface; moved only by release.promote
+    <registry>/aliases.json              which release answers for each surface; moved only by release.moves
     <registry>/releases/<id>/            immutable releases
     <registry>/verifications/<id>.json   what verify_release found
 

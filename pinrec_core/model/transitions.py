@@ -48,6 +48,15 @@ class Transitions:
         with np.load(path, allow_pickle=False) as arrays:
             return cls(arrays["offsets"], arrays["item"].astype(np.int64), arrays["weight"])
 
+    def with_more_items(self, count: int) -> Transitions:
+        """The same, knowing `count` more items that follow nothing and are followed by nothing."""
+        return Transitions(np.pad(self.offsets_I1, (0, count), mode="edge"), self.item_P, self.weight_P)
+
+    def equals(self, other: Transitions) -> bool:
+        """Whether the other says the very same."""
+        return all(np.array_equal(getattr(self, name), getattr(other, name))
+                   for name in ("offsets_I1", "item_P", "weight_P"))
+
     def rank(self, latest_RL: np.ndarray, decay: float, n: int, prior_I: np.ndarray | None = None) -> np.ndarray:
         """The n items that follow a request's latest items most, [R, n]; ties to the lower index, NO_ITEM at the end.
 

@@ -56,7 +56,7 @@ def build_index(dataset: Path, verdict: Path, registry: str, *, surface: str, ge
         folder = Path(aside)
         model = _take_model(passed, folder / bundle.MODEL)
         _same_items(model, opened, passed.model_path)
-        kind = _write_index(model, surface, folder / bundle.INDEX, index, passed.model_fingerprint)
+        kind = write_index(model, surface, folder / bundle.INDEX, index, passed.model_fingerprint)
         _write_engine(model, generation, folder / bundle.ENGINE)
         users = write_histories(opened, folder / bundle.HISTORIES, model.config.max_length)
         storage.write_bytes(str(folder / bundle.GENERATION), generation.model_dump_json(indent=1).encode())
@@ -68,7 +68,7 @@ def build_index(dataset: Path, verdict: Path, registry: str, *, surface: str, ge
                      "evaluation": passed.evaluation_fingerprint, "verdict": verdict_manifest.fingerprint},
             counts={"users": users, "items": model.n_items, "indexed_items": kind["items"]},
             facts=_facts(surface, opened, passed, verdict_manifest, folder) | {"index": kind["kind"]})
-        _publish(registry, folder, manifest)
+        publish(registry, folder, manifest)
     return manifest.fingerprint
 
 
@@ -106,7 +106,8 @@ def _same_items(model: PinRec, dataset: Dataset, model_path: str) -> None:
                              "their ids or order differ; train on this dataset")
 
 
-def _write_index(model: PinRec, surface: str, folder: Path, config: IndexConfig, model_fingerprint: str) -> dict:
+def write_index(model: PinRec, surface: str, folder: Path, config: IndexConfig, model_fingerprint: str) -> dict:
+    """Build the index of a surface into a new folder; returns its description, which is written beside it."""
     folder.mkdir()
     allowed = allowed_items(model, surface, config)
     vectors_ID = model.search_vectors(surface).numpy()
@@ -150,7 +151,7 @@ def _facts(surface: str, dataset: Dataset, passed: SurfaceVerdict, verdict_manif
             "recall": {name: metric["value"] for name, metric in metrics.items()}}
 
 
-def _publish(registry: str, folder: Path, manifest: Manifest) -> None:
+def publish(registry: str, folder: Path, manifest: Manifest) -> None:
     """Upload unless the very same release is there; one that is there and altered is an error, never overwritten."""
     target = release_path(registry, manifest.fingerprint)
     if not storage.exists(storage.join(target, storage.MANIFEST_NAME)):

@@ -7,6 +7,7 @@
     histories.parquet   per user the last engagements up to the end of the dataset, in ascending user_id
     generation.json     how queries are generated and merged
     evaluation.json, per_user.parquet, verdict.json    why it may be served
+                        (of a refreshed release: what they said of the model before items were added)
     manifest.json       kind "release"; its fingerprint is the release id
 """
 
@@ -32,11 +33,34 @@ EVIDENCE = frozenset({EVALUATION, PER_USER, VERDICT})  # why it may be served; e
 REQUIRED = (f"{MODEL}/manifest.json", INDEX_DESCRIPTION, VECTORS, HISTORIES, GENERATION, EVALUATION, PER_USER, VERDICT)
 FACTS = ("surface", "date", "dataset_fingerprint", "model_fingerprint", "evaluation_fingerprint",
          "verdict_fingerprint", "index")
+REFRESHED_FROM = "refreshed_from"  # fact of a refreshed release: the one it added items to
+EVALUATED_MODEL = "evaluated_model_fingerprint"  # fact of a refreshed release: the model its evidence is about
+NEW_ITEMS = "new_items"  # count of a refreshed release: the items that were added
 
 
 def content_of(manifest: Manifest) -> dict[str, str]:
     """sha256 of every file that shapes answers: two releases that agree here serve the same."""
     return {name: entry.sha256 for name, entry in manifest.files.items() if name not in EVIDENCE}
+
+
+def taken_over(manifest: Manifest) -> dict[str, str]:
+    """sha256 of every file that a refresh takes over: all but model and index."""
+    return {name: entry.sha256 for name, entry in manifest.files.items() if Path(name).parts[0] not in (MODEL, INDEX)}
+
+
+def evaluated_model(manifest: Manifest) -> str:
+    """Fingerprint of the model that was evaluated: the release's own, but for items that refreshes have added."""
+    return str(manifest.facts.get(EVALUATED_MODEL, manifest.facts["model_fingerprint"]))
+
+
+def serves_already(live: Manifest, manifest: Manifest) -> bool:
+    """Whether a live release serves all that another one would: the same, or the same with items added."""
+    if REFRESHED_FROM not in live.facts:
+        return content_of(live) == content_of(manifest)
+    mine, theirs = ({name: sha256 for name, sha256 in taken_over(one).items() if name not in EVIDENCE}
+                    for one in (live, manifest))
+    return (mine, evaluated_model(live), live.config_fingerprint) == (
+        theirs, manifest.facts["model_fingerprint"], manifest.config_fingerprint)
 
 
 def read_release(directory: Path, release_id: str) -> Manifest:

