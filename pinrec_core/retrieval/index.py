@@ -29,6 +29,7 @@ from pinrec_core.schemas import NO_ITEM
 INDEX_NAME = "index.faiss"
 ITEMS_NAME = "items.npy"
 _UNTUNED = {IndexKind.IVF: 32, IndexKind.HNSW: 128}  # setting of an index that nothing has chosen one for
+_SCORED = 1024  # queries whose neighbours' vectors are held at a time
 _GRAPH_MARGIN = 32  # cells looked at beyond those that are visited, so that the graph finds the nearest
 
 
@@ -166,17 +167,27 @@ class ItemIndex:
 
         Higher is better, 1 = exact. Compared by score, so that items tied with the k-th count as found.
         """
+        return self.share_found(query_MD, vector_ID, self.exact_kth(query_MD, vector_ID, k), k)
+
+    def exact_kth(self, query_MD: np.ndarray, vector_ID: np.ndarray, k: int) -> np.ndarray:
+        """Score of each query's k-th best indexed item by exact search over `vector_ID`, [M]."""
         if not len(query_MD):
-            return math.nan
-        query_MD = np.ascontiguousarray(query_MD, np.float32)
-        reference = faiss.IndexFlatIP(vector_ID.shape[1])
-        reference.add(_rows(vector_ID, self.item_N))
-        k = min(k, self.n_items)
-        exact_MK, _ = reference.search(query_MD, k)
-        _, item_MK = self.search(query_MD, k)
-        score_MK = np.einsum("md,mkd->mk", query_MD, vector_ID[np.maximum(item_MK, 0)])
-        found_MK = (item_MK != NO_ITEM) & (score_MK >= exact_MK[:, -1:] - 1e-5)
-        return float(found_MK.mean())
+            return np.zeros(0, np.float32)
+        whole = self.n_items == len(vector_ID)  # then the vectors need no copy
+        held_ND = np.ascontiguousarray(vector_ID, np.float32) if whole else _rows(vector_ID, self.item_N)
+        best_MK, _ = faiss.knn(np.ascontiguousarray(query_MD, np.float32), held_ND, min(k, self.n_items),
+                               metric=faiss.METRIC_INNER_PRODUCT)
+        return best_MK[:, -1]
+
+    def share_found(self, query_MD: np.ndarray, vector_ID: np.ndarray, kth_M: np.ndarray, k: int) -> float:
+        """Share of the k items scoring `kth_M` and above that `search` finds, mean over queries; NaN without any."""
+        found, k = 0, min(k, self.n_items)
+        for start in range(0, len(query_MD), _SCORED):
+            part = slice(start, start + _SCORED)
+            _, item_MK = self.search(query_MD[part], k)
+            score_MK = np.einsum("md,mkd->mk", query_MD[part], vector_ID[np.maximum(item_MK, 0)])
+            found += int(((item_MK != NO_ITEM) & (score_MK >= kth_M[part, None] - 1e-5)).sum())
+        return found / (len(query_MD) * k) if len(query_MD) else math.nan
 
     def save(self, directory: Path) -> None:
         """Write index.faiss and items.npy into an existing directory (the caller stages and seals it)."""
