@@ -12,8 +12,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 from pinrec_core import storage
 from pinrec_core.config import EngineKind, GenerationConfig, IndexConfig
 from pinrec_core.data.dataset import Dataset
@@ -25,6 +23,7 @@ from pinrec_core.registry import release_path
 from pinrec_core.release import bundle
 from pinrec_core.release.evidence import PER_USER_NAME
 from pinrec_core.release.histories import write_histories
+from pinrec_core.release.index import write_index
 from pinrec_core.release.verdict import (
     EVALUATIONS_FOLDER,
     VERDICT_NAME,
@@ -33,9 +32,7 @@ from pinrec_core.release.verdict import (
     Verdict,
     read_verdict,
 )
-from pinrec_core.retrieval.allow import allowed_items
 from pinrec_core.retrieval.engine import write_graphs
-from pinrec_core.retrieval.index import ItemIndex
 
 log = logging.getLogger("pinrec")
 
@@ -45,8 +42,8 @@ def build_index(dataset: Path, verdict: Path, registry: str, *, surface: str, ge
     """Write the surface's release to `<registry>/releases/<id>/` and return its id, the manifest's fingerprint.
 
     A release that is there already is reused. Raises PinrecError if the verdict did not pass the surface,
-    IntegrityError if the model or the dataset is not the one that was evaluated, or anything was altered, DataError if
-    the surface's allow list leaves no item.
+    IntegrityError if the model or the dataset is not the one that was evaluated, or anything was altered; what
+    `write_index` raises.
     """
     judged, verdict_manifest = read_verdict(verdict)
     passed = _passed_surface(judged, surface)
@@ -56,18 +53,18 @@ def build_index(dataset: Path, verdict: Path, registry: str, *, surface: str, ge
         folder = Path(aside)
         model = _take_model(passed, folder / bundle.MODEL)
         _same_items(model, opened, passed.model_path)
-        kind = write_index(model, surface, folder / bundle.INDEX, index, passed.model_fingerprint)
-        _write_engine(model, generation, folder / bundle.ENGINE)
         users = write_histories(opened, folder / bundle.HISTORIES, model.config.max_length)
         storage.write_bytes(str(folder / bundle.GENERATION), generation.model_dump_json(indent=1).encode())
         _take_evidence(Path(verdict), folder, surface)
-        _same_allow_list(kind, folder, surface)
+        indexed = write_index(folder, model, surface, index, opened)
+        _write_engine(model, generation, folder / bundle.ENGINE)
         manifest = write_manifest(
             folder, kind="release", config_fingerprint=fingerprint_of(generation, index),
             parents={"dataset": passed.dataset_fingerprint, "model": passed.model_fingerprint,
                      "evaluation": passed.evaluation_fingerprint, "verdict": verdict_manifest.fingerprint},
-            counts={"users": users, "items": model.n_items, "indexed_items": kind["items"]},
-            facts=_facts(surface, opened, passed, verdict_manifest, folder) | {"index": kind["kind"]})
+            counts={"users": users, "items": model.n_items, "indexed_items": indexed.description["items"]},
+            facts=_facts(surface, opened, passed, verdict_manifest, folder) | {"index": indexed.description["kind"]})
+        indexed.write_curve(folder)
         publish(registry, folder, manifest)
     return manifest.fingerprint
 
@@ -106,33 +103,10 @@ def _same_items(model: PinRec, dataset: Dataset, model_path: str) -> None:
                              "their ids or order differ; train on this dataset")
 
 
-def write_index(model: PinRec, surface: str, folder: Path, config: IndexConfig, model_fingerprint: str) -> dict:
-    """Build the index of a surface into a new folder; returns its description, which is written beside it."""
-    folder.mkdir()
-    allowed = allowed_items(model, surface, config)
-    vectors_ID = model.search_vectors(surface).numpy()
-    built = ItemIndex.build(vectors_ID, allowed.item_I, config)
-    built.save(folder)
-    np.save(folder / Path(bundle.VECTORS).name, vectors_ID)
-    description = {"kind": built.kind.value, "items": built.n_items, "dimension": built.index.d,
-                   "model_fingerprint": model_fingerprint, "config": config.model_dump(mode="json"),
-                   "allow": {"sha256": allowed.sha256, "unknown": allowed.unknown}}
-    storage.write_bytes(str(folder / Path(bundle.INDEX_DESCRIPTION).name), json.dumps(description, indent=1).encode())
-    return description
-
-
 def _write_engine(model: PinRec, generation: GenerationConfig, folder: Path) -> None:
     if generation.engine is not EngineKind.TORCH:
         folder.mkdir()
         write_graphs(model, generation.steps, folder)
-
-
-def _same_allow_list(index: dict, folder: Path, surface: str) -> None:
-    """Recall was measured under one allow list; the release may not have another."""
-    evaluated = json.loads((folder / bundle.EVALUATION).read_bytes()).get("allow_sha256", "")
-    if index["allow"]["sha256"] != evaluated:
-        raise IntegrityError(f"the allow list of surface {surface!r} has sha256 {index['allow']['sha256'] or 'none'}, "
-                             f"that of its evaluation {evaluated or 'none'}; evaluate and gate again")
 
 
 def _take_evidence(verdict: Path, folder: Path, surface: str) -> None:

@@ -24,6 +24,7 @@ INDEX = "index"
 INDEX_DESCRIPTION = f"{INDEX}/index.json"
 VECTORS = f"{INDEX}/vectors.npy"
 ENGINE = "engine"
+CURVE = f"{INDEX}/curve.json"  # not in the manifest
 HISTORIES = "histories.parquet"
 GENERATION = "generation.json"
 EVALUATION = "evaluation.json"

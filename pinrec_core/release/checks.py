@@ -23,8 +23,8 @@ from pinrec_core.release.load import LoadedRelease, load_release
 from pinrec_core.release.replay import Replayed, replay
 from pinrec_core.release.verification import Check, Verification, fingerprints_of
 from pinrec_core.retrieval.index import set_threads
+from pinrec_core.retrieval.sweep import ANN_K
 
-ANN_K = 100
 _ANSWER_N = 20  # items asked for by the one request that goes the whole way, user id to titles
 _RECALL = f"{MODEL}.recall@"  # columns of per_user.parquet that are replayed
 _ROUNDING = 1e-5  # of a vector's coordinates, between machines

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from pinrec_core import registry as registry_
 from pinrec_core import storage
 from pinrec_core.config import GenerationConfig, IndexConfig
+from pinrec_core.data.dataset import Dataset
 from pinrec_core.errors import IntegrityError, PinrecError
 from pinrec_core.logs.catalog import read_catalog
 from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest, write_manifest
@@ -23,7 +24,8 @@ from pinrec_core.model.extend import extend_items
 from pinrec_core.model.io import load_model, save_model
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.release import bundle
-from pinrec_core.release.build import publish, write_index
+from pinrec_core.release.build import publish
+from pinrec_core.release.index import write_index
 from pinrec_core.release.news import News, news_of
 from pinrec_core.release.verification import require_verification
 from pinrec_core.release.verify import verify_release
@@ -70,7 +72,7 @@ def refresh(registry: str, surface: str, catalog: str, *, dataset: Path, index: 
         if not news.items.num_rows:
             return _told("", f"{surface}: nothing new in {catalog}, the live release stays as it is", news)
         index = index or _index_config(directory)
-        manifest = _write(registry, base, news, index)
+        manifest = _write(registry, base, news, index, Dataset.open(dataset))
     what = f"{surface}: release {manifest.fingerprint} has {news.items.num_rows} new items beside {base.model.n_items}"
     if _is_verified(registry, manifest):
         return _told(manifest.fingerprint, f"{what}; nothing new, it was there and verified already", news)
@@ -78,25 +80,26 @@ def refresh(registry: str, surface: str, catalog: str, *, dataset: Path, index: 
     return _told(manifest.fingerprint, f"{what}; verified", news)
 
 
-def _write(registry: str, base: _Base, news: News, index: IndexConfig) -> Manifest:
+def _write(registry: str, base: _Base, news: News, index: IndexConfig, dataset: Dataset) -> Manifest:
     """Publish the release; the same news of the same live release always make the same one."""
     live = base.manifest
     with tempfile.TemporaryDirectory(prefix="pinrec-refresh-") as aside:
         folder = Path(aside)
         extended = extend_items(base.model, news.items)
         fingerprint = _write_model(extended, base, folder / bundle.MODEL)
-        kind = write_index(extended, live.facts["surface"], folder / bundle.INDEX, index, fingerprint)
         _take_over(base, folder)
+        indexed = write_index(folder, extended, live.facts["surface"], index, dataset)
         generation = GenerationConfig.parse((folder / bundle.GENERATION).read_text("utf-8"))
         manifest = write_manifest(
             folder, kind="release", config_fingerprint=fingerprint_of(generation, index),
             parents=live.parents | {"model": fingerprint, bundle.REFRESHED_FROM: live.fingerprint},
-            counts=live.counts | {"items": extended.n_items, "indexed_items": kind["items"],
+            counts=live.counts | {"items": extended.n_items, "indexed_items": indexed.description["items"],
                                   bundle.NEW_ITEMS: news.items.num_rows},
-            facts=live.facts | {"model_fingerprint": fingerprint, "index": kind["kind"],
+            facts=live.facts | {"model_fingerprint": fingerprint, "index": indexed.description["kind"],
                                 bundle.REFRESHED_FROM: live.fingerprint,
                                 bundle.EVALUATED_MODEL: bundle.evaluated_model(live),
                                 "catalog_sha256": news.catalog_sha256})
+        indexed.write_curve(folder)
         publish(registry, folder, manifest)
     return manifest
 

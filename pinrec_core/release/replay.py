@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pinrec_core.config import EvaluationConfig
 from pinrec_core.data.batch import History
 from pinrec_core.data.dataset import Dataset
-from pinrec_core.evaluation.cohort import Cohort, build_cohort
+from pinrec_core.evaluation.cohort import Cohort
 from pinrec_core.release.load import LoadedRelease
+from pinrec_core.release.sample import sampled_cohort, user_ids
 from pinrec_core.retrieval.retriever import Retriever
 
 
@@ -34,11 +34,9 @@ class Replayed:
 
 def replay(release: LoadedRelease, dataset: Dataset, evaluated: pa.Table, limit: int) -> Replayed:
     """Ask the release for a fixed sample of at most `limit` evaluated users, with their histories of then."""
-    cohort = build_cohort(dataset, release.surface, EvaluationConfig())
-    known_U = cohort.user_U[np.isin(_ids(dataset, cohort.user_U), evaluated["user_id"].to_pylist())]
-    cohort = cohort.of_users(np.random.default_rng(0).permutation(known_U)[:limit])
+    cohort = sampled_cohort(dataset, release.surface, evaluated, limit)
     histories = cohort.histories(dataset, 0, len(cohort), release.model.config.max_length)
-    return _ask(release.retriever, cohort, _ids(dataset, cohort.user_U).tolist(), histories)
+    return _ask(release.retriever, cohort, user_ids(dataset, cohort.user_U).tolist(), histories)
 
 
 def ask_again(retriever: Retriever, asked: Replayed) -> Replayed:
@@ -57,7 +55,3 @@ def _ask(retriever: Retriever, cohort: Cohort, users: list[str], histories: list
         vectors.append(queries.search_MD)
     return Replayed(cohort, users, histories, np.concatenate(lists) if lists else np.zeros((0, 0), np.int64),
                     np.concatenate(vectors), np.array(seconds))
-
-
-def _ids(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
-    return dataset.user_ids.take(pa.array(rows)).to_numpy(zero_copy_only=False)

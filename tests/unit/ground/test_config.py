@@ -38,6 +38,8 @@ def test_defaults_fill_every_section(tmp_path):
     ("[generation.budgets.home]\nclick = 0.5", "sum to 0.5"),
     ("[generation.budgets.home]\nbuy = 1.0", "not a positive action"),
     ("[generation.budgets.work]\nclick = 1.0", "not a modelled surface"),
+    ("[index]\nkind = 'hnsw'\nnprobe = 8", "nprobe 8 is about the cells of an ivf index, kind is 'hnsw'"),
+    ("[index]\ncodes = 'fp8'", "got 'fp8'"),
     ("[index.allow]\nwork = 'w.txt'", "index.allow.work: not a modelled surface"),
     ("[gate.floors.work]\n'recall@50' = 0.1", "not a modelled surface"),
     ("[evaluation]\nks = [10, 50, 1000]", "generation.candidates is only 100"),

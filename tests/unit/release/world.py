@@ -36,7 +36,7 @@ N_ITEMS, N_USERS = 120, 60
 DAY_MS = 86_400_000
 END_MS = 20_000 * DAY_MS  # end of the evaluation window
 TRAIN_END_MS = END_MS - 2 * DAY_MS
-GENERATION = GenerationConfig(steps=2, candidates=20)
+GENERATION = GenerationConfig(steps=2, candidates=20, engine="torch")  # tracing takes seconds, see test_engines.py
 
 
 def evaluate_model(world: Path, name: str, surface: str, registry: str = "", output: str = "",

@@ -75,7 +75,7 @@ def test_lists_are_those_of_an_index_of_the_allowed_items_alone(typed, histories
         assert (lists.budget_M[lists.request_M == row] == own.budget_M).all()
 
 
-@pytest.mark.parametrize("index", [{}, {"kind": IndexKind.IVF, "nlist": 6, "nprobe": 1}])
+@pytest.mark.parametrize("index", [{}, {"kind": IndexKind.IVF, "nlist": 6, "nprobe": 1}, {"kind": IndexKind.HNSW}])
 @pytest.mark.parametrize("n", [5, 1000])
 def test_exactly_the_allowed_items_come_back(typed, histories, index, n):
     exclude_R = exclusions(histories, 0)
