@@ -30,8 +30,11 @@ class Filters(NamedTuple):
     @classmethod
     def of(cls, model: PinRec, index: ItemIndex, requests: int, exclude_R: Sequence[np.ndarray] | None,
            item_types: tuple[str, ...]) -> Filters:
-        """Filters as they are asked for. Raises ConfigError for a type that is not retrievable, for exclusions that are
-        not one array per request, or for an item the model does not have."""
+        """Filters as they are asked for.
+
+        Raises ConfigError for a type that is not retrievable, for exclusions that are not one array per request, or for
+        an item the model does not have.
+        """
         subset = _of_types(model, index, item_types)
         if exclude_R is None:
             return cls(subset, np.zeros((requests, 0), np.int64))
