@@ -31,12 +31,13 @@ class KeptQueries:
         return KeptQueries(*(getattr(self, column.name)[chosen_B] for column in fields(self)))
 
 
-def compress(queries: Queries, merge_cosine: float, total: int) -> KeptQueries:
-    """Merge near-equal queries and split `total` candidates over those that stay."""
+def compress(queries: Queries, merge_cosine: float, total: int | np.ndarray) -> KeptQueries:
+    """Merge near-equal queries and split `total` candidates, of all or of each request, over those that stay."""
     owner_BQ = merge_owners(queries.vector_BQD, merge_cosine, queries.kind_Q)
-    budget_Q = query_budgets(total, (queries.outcome_Q, queries.share_Q), (queries.offset_Q, queries.offset_share_Q),
-                             (queries.step_Q, queries.decay_Q))
-    budget_BQ = pool_budgets(budget_Q, owner_BQ)
+    levels = ((queries.outcome_Q, queries.share_Q), (queries.offset_Q, queries.offset_share_Q),
+              (queries.step_Q, queries.decay_Q))
+    distinct, place_B = np.unique(total, return_inverse=True)
+    budget_BQ = pool_budgets(np.stack([query_budgets(int(each), *levels) for each in distinct])[place_B], owner_BQ)
     kept_BQ = owner_BQ == np.arange(owner_BQ.shape[1])
     width = int(kept_BQ.sum(axis=1).max(initial=0))
     column_BP = np.argsort(~kept_BQ, axis=1, kind="stable")[:, :width]
@@ -69,8 +70,12 @@ def merge_owners(vector_BQD: np.ndarray, merge_cosine: float, kind_Q: np.ndarray
     return owner_BQ
 
 
-def pool_budgets(budget_Q: np.ndarray, owner_BQ: np.ndarray) -> np.ndarray:
-    """Budgets after merging, [B, Q]: each kept query has its own and its members' budget, the others 0. Sums hold."""
+def pool_budgets(budget_BQ: np.ndarray, owner_BQ: np.ndarray) -> np.ndarray:
+    """Budgets after merging, [B, Q]: each kept query has its own and its members' budget, the others 0. Sums hold.
+
+    `budget_BQ` may be one row for all.
+    """
     B, Q = owner_BQ.shape
     flat = (np.arange(B)[:, None] * Q + owner_BQ).ravel()
-    return np.bincount(flat, weights=np.tile(budget_Q, B), minlength=B * Q).reshape(B, Q).astype(budget_Q.dtype)
+    return np.bincount(flat, weights=np.broadcast_to(budget_BQ, (B, Q)).ravel(),
+                       minlength=B * Q).reshape(B, Q).astype(budget_BQ.dtype)

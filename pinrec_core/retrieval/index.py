@@ -12,6 +12,8 @@ Legend: N indexed items, M queries, K neighbours, D item dimension, I all items.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Hashable
+from functools import cached_property
 from pathlib import Path
 
 import faiss
@@ -19,6 +21,7 @@ import numpy as np
 
 from pinrec_core.config import IndexConfig, IndexKind
 from pinrec_core.errors import DataError, IntegrityError
+from pinrec_core.retrieval.subset import Subset
 from pinrec_core.schemas import NO_ITEM
 
 INDEX_NAME = "index.faiss"
@@ -40,6 +43,7 @@ class ItemIndex:
         """Wrap a filled faiss index whose row r is the item `item_N[r]`."""
         self.index = index
         self.item_N = item_N
+        self._subsets: dict[Hashable, Subset] = {}
 
     @classmethod
     def build(cls, vector_ID: np.ndarray, retrievable_I: np.ndarray, config: IndexConfig) -> ItemIndex:
@@ -72,21 +76,43 @@ class ItemIndex:
         """Number of indexed items."""
         return len(self.item_N)
 
-    def search(self, query_MD: np.ndarray, k: int, *, exhaustive: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    @cached_property
+    def everything(self) -> Subset:
+        """All indexed items."""
+        return Subset.everything(self.item_N)
+
+    def subset(self, name: Hashable, chosen_I: Callable[[], np.ndarray]) -> Subset:
+        """The indexed items among those that `chosen_I` marks (bool by dense item index); found once per name."""
+        if name not in self._subsets:
+            self._subsets[name] = Subset.of(self.item_N, chosen_I())
+        return self._subsets[name]
+
+    def search(self, query_MD: np.ndarray, k: int, *, subset: Subset | None = None,
+               exhaustive: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """The k best items of each query by inner product, best first: (score_MK float32, item_MK int64).
 
-        k is cut to the number of items. Where an IVF search visits fewer than k items the rest is NO_ITEM with score
-        -inf; `exhaustive` visits every cell, so that this cannot happen.
+        k is cut to the number of items, those of the `subset` if one is given. Where an IVF search visits fewer than k
+        items the rest is NO_ITEM with score -inf; `exhaustive` visits every cell, so that this cannot happen.
         """
-        k = min(k, self.n_items)
-        parameters = None
-        if exhaustive and self.kind is IndexKind.IVF:
-            parameters = faiss.SearchParametersIVF(nprobe=self.index.nlist)
-        score_MK, row_MK = self.index.search(np.ascontiguousarray(query_MD, np.float32), k, params=parameters)
+        subset = subset or self.everything
+        k = min(k, subset.n_items)
+        if not k:
+            return np.zeros((len(query_MD), 0), np.float32), np.zeros((len(query_MD), 0), np.int64)
+        score_MK, row_MK = self.index.search(np.ascontiguousarray(query_MD, np.float32), k,
+                                             params=self._parameters(subset, exhaustive))
         missing_MK = row_MK < 0
         item_MK = self.item_N[np.where(missing_MK, 0, row_MK)]
         item_MK[missing_MK], score_MK[missing_MK] = NO_ITEM, -np.inf
         return score_MK, item_MK
+
+    def _parameters(self, subset: Subset, exhaustive: bool) -> faiss.SearchParameters | None:
+        """How to search; None = as the index is set. The rarer what is wanted, the more cells are visited for it."""
+        if self.kind is IndexKind.FLAT:
+            return subset.selector and faiss.SearchParameters(sel=subset.selector)
+        if not (exhaustive or subset.selector):
+            return None
+        nprobe = self.index.nlist if exhaustive else math.ceil(self.index.nprobe * self.n_items / subset.n_items)
+        return faiss.SearchParametersIVF(sel=subset.selector, nprobe=min(nprobe, self.index.nlist))
 
     def ann_recall(self, query_MD: np.ndarray, vector_ID: np.ndarray, k: int = 100) -> float:
         """Share of the exact top k of `vector_ID` that `search` finds, mean over queries; NaN without queries.

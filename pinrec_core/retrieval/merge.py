@@ -30,7 +30,8 @@ def interleave(item_BQK: np.ndarray, budget_BQ: np.ndarray, n: int) -> Claims:
     """Rank the claims of all queries with a budget and keep the first `n` distinct items of each request.
 
     Neighbours of a query come best first, NO_ITEM where there are no more. `complete_B` is False for a request whose
-    list might differ had the search gone deeper than K: ask again with K = n, which is always deep enough.
+    list might differ had the search gone deeper than K: ask again with K = n, which is always deep enough. A request
+    whose budgets sum to less than n has no more items than that to wait for.
     """
     B, Q, K = item_BQK.shape
     with np.errstate(divide="ignore"):
@@ -47,8 +48,8 @@ def interleave(item_BQK: np.ndarray, budget_BQ: np.ndarray, n: int) -> Claims:
     taken_key_BN = np.where(filled_BN, np.take_along_axis(sorted_key_BM, place_BN, axis=1), 0.0)
     last_key_B = taken_key_BN.max(axis=1, initial=0.0)
     unseen_key_B = ((K + 0.5) * per_place_BQ).min(axis=1, initial=np.inf)
-    complete_B = filled_BN.all(axis=1) & (filled_BN.shape[1] == n) & (last_key_B < unseen_key_B)
-    return Claims(np.take_along_axis(order_BM, place_BN, axis=1), filled_BN, complete_B)
+    full_B = filled_BN.sum(axis=1) >= np.minimum(n, budget_BQ.sum(axis=1))
+    return Claims(np.take_along_axis(order_BM, place_BN, axis=1), filled_BN, full_B & (last_key_B < unseen_key_B))
 
 
 def first_distinct(item_BM: np.ndarray, n: int) -> np.ndarray:

@@ -24,10 +24,11 @@ from pinrec_core.errors import ConfigError
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.retrieval.budget import resolve_shares
 from pinrec_core.retrieval.compress import KeptQueries, compress
+from pinrec_core.retrieval.filters import Filters
 from pinrec_core.retrieval.generate import Question, generate
 from pinrec_core.retrieval.index import ItemIndex
 from pinrec_core.retrieval.merge import interleave
-from pinrec_core.retrieval.search import Adjusted, join, own_scores, search
+from pinrec_core.retrieval.search import Adjusted, Sought, best_items
 from pinrec_core.schemas import NO_ITEM
 
 _BATCH = 256  # requests generated and searched together; sorted by length, so that padding is small
@@ -37,7 +38,7 @@ _BATCH = 256  # requests generated and searched together; sorted by length, so t
 class Candidates:
     """Ranked candidates, best first, and the query that claimed each."""
 
-    item_RN: np.ndarray  # int64 dense item index; NO_ITEM only if an approximate index could not fill the list
+    item_RN: np.ndarray  # int64 dense item index; NO_ITEM behind the last where exclusions leave fewer than N
     score_RN: np.ndarray  # float32, for the query that claimed it: of the index and experts; -inf at NO_ITEM
     outcome_RN: np.ndarray  # int64 action bit number that query asked for, -1 at NO_ITEM
     offset_RN: np.ndarray  # int64 time-offset bucket it asked for, 0 = "now", -1 at NO_ITEM
@@ -74,52 +75,59 @@ class Retriever:
         self.search_vectors_ID = search_vectors_ID
 
     def retrieve(self, histories: Sequence[History], surface: str, time_R: np.ndarray, *,
-                 shares: Mapping[str, float] | None = None, n: int = 0) -> Candidates:
-        """Exactly min(n, indexed items) distinct candidates for each history, asked on `surface` at `time_R` (UTC ms).
+                 shares: Mapping[str, float] | None = None, n: int = 0,
+                 exclude_R: Sequence[np.ndarray] | None = None, item_types: tuple[str, ...] = ()) -> Candidates:
+        """Exactly min(n, allowed items) distinct candidates for each history, asked on `surface` at `time_R` (UTC ms).
 
-        `shares` (action -> share) overrides the outcome budgets, `n` the number of candidates (0 = configured).
-        Histories end with the context item where there is one and are cut to the model's length. Raises ConfigError for
-        an unknown surface or outcome or a negative n.
+        `shares` (action -> share) overrides the outcome budgets, `n` the number of candidates (0 = configured). Allowed
+        are the indexed items of the retrievable `item_types` (() = all) that are not among the request's dense indices
+        in `exclude_R` (NO_ITEM and repeats do not matter). Histories end with the context item where there is one and
+        are cut to the model's length. Raises ConfigError for an unknown surface, outcome or item type, a negative n, or
+        exclusions that are not one list of known items per history.
         """
-        return self.retrieve_lists(histories, surface, time_R, shares=shares, n=n)[0]
+        return self.retrieve_lists(histories, surface, time_R, shares=shares, n=n, exclude_R=exclude_R,
+                                   item_types=item_types)[0]
 
     def retrieve_lists(self, histories: Sequence[History], surface: str, time_R: np.ndarray, *,
-                       shares: Mapping[str, float] | None = None, n: int = 0,
-                       depth: int = 1) -> tuple[Candidates, QueryLists]:
+                       shares: Mapping[str, float] | None = None, n: int = 0, depth: int = 1,
+                       exclude_R: Sequence[np.ndarray] | None = None,
+                       item_types: tuple[str, ...] = ()) -> tuple[Candidates, QueryLists]:
         """What `retrieve` gives, and beside it the `depth` nearest items of each kept query, for unordered recall."""
-        n = min(n or self.generation.candidates, self.index.n_items)
+        filters = Filters.of(self.model, self.index, len(histories), exclude_R, item_types)
+        n = min(n or self.generation.candidates, filters.subset.n_items)
         if n < 0 or depth < 1:
             raise ConfigError(f"n {n} and depth {depth}: ask for at least 0 candidates at a depth of at least 1")
         asked = resolve_shares(surface, self.model.log, self.generation, self.model.action_shares, shares)
         limit = self.model.config.max_length
         cut = [History(*(column[-limit:] for column in history)) for history in histories]
         order_R = np.argsort([len(history.item_T) for history in cut], kind="stable")
-        parts = [_nothing(n, self.index.dimension, min(depth, self.index.n_items))]
+        parts = [_nothing(n, self.index.dimension, min(depth, filters.subset.n_items))]
         for start in range(0, len(order_R), _BATCH):
             rows_B = order_R[start : start + _BATCH]
             time_B = torch.from_numpy(np.asarray(time_R, np.int64)[rows_B])
             batch = collate([cut[row] for row in rows_B])
             queries = generate(self.model, batch, Question(surface, asked, time_B), self.generation,
                                self._item_vectors())
-            kept, adjusted = compress(queries, self.generation.merge_cosine, n), Adjusted.of(self.model, batch)
-            parts.append(self._answer(kept, adjusted, rows_B, n, depth))
+            mine = filters.rows(rows_B)
+            kept = compress(queries, self.generation.merge_cosine, mine.allowed(n))
+            sought = Sought(kept, Adjusted.of(self.model, batch).within(mine), mine)
+            parts.append(self._answer(sought, rows_B, n, depth))
         return _in_order(parts, order_R)
 
     def _item_vectors(self) -> torch.Tensor | None:
         """The unit vectors of all items: what is searched, without its bias column."""
         return None if self.search_vectors_ID is None else self.search_vectors_ID[:, : self.model.config.item_dim]
 
-    def _answer(self, kept: KeptQueries, adjusted: Adjusted, rows_B: np.ndarray, n: int,
-                depth: int) -> tuple[Candidates, QueryLists]:
+    def _answer(self, sought: Sought, rows_B: np.ndarray, n: int, depth: int) -> tuple[Candidates, QueryLists]:
         """Search and interleave one batch, again and deeper for the requests that are not settled yet."""
+        kept = sought.kept
         first_k = min(n, math.ceil(self.generation.overfetch * kept.budget_BP.max(initial=1)))
-        score_BPK, item_BPK = self._search(kept, adjusted, max(depth, first_k))
+        score_BPK, item_BPK = self._search(sought, max(depth, first_k))
         lists, open_B = _interleaved(kept, score_BPK, item_BPK, n)
         for exhaustive in (False, True):  # an approximate search may still leave places free; then visit everything
             if open_B.any():
-                part = kept.rows(open_B)
-                deeper = self._search(part, adjusted.rows(open_B), n, exhaustive=exhaustive)
-                found, still_open = _interleaved(part, *deeper, n)
+                part = sought.rows(open_B)
+                found, still_open = _interleaved(part.kept, *self._search(part, n, exhaustive=exhaustive), n)
                 for whole, settled in zip(_columns(lists), _columns(found), strict=True):
                     whole[open_B] = settled
                 open_B[open_B] = still_open
@@ -128,14 +136,10 @@ class Retriever:
         return lists, QueryLists(request_M, kept.outcome_BP[mask], kept.offset_BP[mask], kept.step_BP[mask],
                                  kept.budget_BP[mask], kept.search_BPD[mask], item_BPK[mask][:, :depth])
 
-    def _search(self, kept: KeptQueries, adjusted: Adjusted, k: int, *,
-                exhaustive: bool = False) -> tuple[np.ndarray, np.ndarray]:
-        """The k best items of every kept query, all experts included."""
-        found = search(self.index, kept, k + adjusted.losers, exhaustive=exhaustive)
-        if not adjusted.item_BC.shape[1]:
-            return found
-        return join(*found, adjusted, own_scores(kept, adjusted, self.search_vectors_ID.numpy()),
-                    min(k, self.index.n_items))
+    def _search(self, sought: Sought, k: int, *, exhaustive: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """The k best items of every kept query."""
+        vectors_ID = None if self.search_vectors_ID is None else self.search_vectors_ID.numpy()
+        return best_items(self.index, sought, k, vectors_ID, exhaustive=exhaustive)
 
 
 def _interleaved(kept: KeptQueries, score_BPK: np.ndarray, item_BPK: np.ndarray,

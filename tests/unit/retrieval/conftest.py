@@ -33,6 +33,12 @@ def timed_model(request) -> PinRec:
 
 
 @pytest.fixture(scope="session")
+def make_model():
+    """The function that makes such models: make(log, type_I, **model settings)."""
+    return untrained
+
+
+@pytest.fixture(scope="session")
 def followed_model() -> PinRec:
     """With score biases and transitions counted over random sequences, and little liking for what is known."""
     model, rng = untrained(item_bias=True, action_bias=True), np.random.default_rng(3)
@@ -42,12 +48,13 @@ def followed_model() -> PinRec:
     return model
 
 
-def untrained(**settings) -> PinRec:
+def untrained(log: LogConfig = LOG, type_I: np.ndarray | None = None, **settings) -> PinRec:
     """Arbitrary but fixed weights, so its queries are too; every 10th item is a query and not retrievable."""
     numbers = np.arange(N_ITEMS)
+    type_I = numbers % 10 == 9 if type_I is None else type_I
     rng = np.random.default_rng(0)
     items = pa.table({
-        "item_id": [f"i{n}" for n in numbers], "item_type": (numbers % 10 == 9).astype(np.int8),
+        "item_id": [f"i{n}" for n in numbers], "item_type": type_I.astype(np.int8),
         "id_hash": rng.integers(2**63, size=N_ITEMS).astype(np.uint64),
         "content": [rng.normal(size=8).astype(np.float32).tolist() for _ in numbers],
         "attributes": [[int(n % 7)] for n in numbers], "title": [None] * N_ITEMS, "created_ms": [None] * N_ITEMS,
@@ -56,7 +63,7 @@ def untrained(**settings) -> PinRec:
     config = ModelConfig(width=16, layers=2, heads=2, item_dim=16, max_length=12, id_buckets=512, id_dim=16,
                          attention_bias="position_time", **settings)
     shares = {"home": {"click": 0.7, "save": 0.2, "share": 0.1}}
-    return _spread(PinRec(config, LOG, items, shares)).eval()
+    return _spread(PinRec(config, log, items, shares)).eval()
 
 
 def _spread(model: PinRec) -> PinRec:
