@@ -26,7 +26,7 @@ class ServeConfig(Section):
     max_n: Positive = 500  # items that one request may ask for
     max_body_bytes: Positive = 1_048_576  # a larger request gets 413
     max_history: Positive = 1000  # events of a history or of one POST /v1/events
-    max_exclude: Positive = 10_000  # item ids to exclude
+    max_exclude: Positive = 1000  # item ids to exclude; each makes the search deeper
     store: str = ""  # Redis that keeps recent events, redis://host:6379/0; "" = the memory of the one worker
     store_timeout_ms: Positive = 50  # for connecting and for each command; then histories come from the release alone
     store_pause_s: float = Field(default=1.0, gt=0)  # a store that failed is not asked again for so long
@@ -38,6 +38,6 @@ class ServeConfig(Section):
     @model_validator(mode="after")
     def _store_is_redis(self) -> Self:
         if self.store and not self.store.startswith(_STORES):
-            raise ValueError(f"store {self.store!r} is no Redis URL; write {', '.join(f'{name}...' for name in _STORES)}"
-                             ", or leave it empty")
+            raise ValueError(f"store {self.store!r} is no Redis URL; begin it with {' or '.join(_STORES)}, or leave it "
+                             "empty")
         return self

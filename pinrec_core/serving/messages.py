@@ -135,22 +135,16 @@ class Stored(BaseModel):
 
 def bounded(config: ServeConfig) -> tuple[type[RetrieveRequest], type[EventsRequest]]:
     """Both requests with the limits of a service, so that its OpenAPI page tells them."""
-    plain = RetrieveRequest.model_fields
+    events = Annotated[list[Event], Field(max_length=config.max_history)]
+    return (_narrowed(RetrieveRequest, n=Annotated[int, Field(le=config.max_n)] | None, history=events | None,
+                      exclude=Annotated[list[Id], Field(max_length=config.max_exclude)]),
+            _narrowed(EventsRequest, events=events))
 
-    def at_most(name: str, **limit: int) -> tuple:
-        return (Annotated[plain[name].annotation, Field(**limit)],
-                Field(default=plain[name].default, description=plain[name].description))
 
-    retrieve = create_model(
-        "RetrieveRequest", __base__=RetrieveRequest, __doc__=RetrieveRequest.__doc__,
-        n=(Annotated[int, Field(ge=1, le=config.max_n)] | None, Field(default=None, description=plain["n"].description)),
-        history=(Annotated[list[Event], Field(max_length=config.max_history)] | None,
-                 Field(default=None, description=plain["history"].description)),
-        exclude=at_most("exclude", max_length=config.max_exclude))
-    events = create_model(
-        "EventsRequest", __base__=EventsRequest, __doc__=EventsRequest.__doc__,
-        events=(Annotated[list[Event], Field(min_length=1, max_length=config.max_history)], ...))
-    return retrieve, events
+def _narrowed(model: type[Message], **kinds: object) -> type[Message]:
+    """The same message with some fields of narrower types."""
+    fields = {name: (kind, model.model_fields[name]) for name, kind in kinds.items()}
+    return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **fields)
 
 
 def _exactly_one(message: Message, first: str, second: str) -> Message:
