@@ -90,15 +90,15 @@ class RedisStore:
     async def append(self, user_id: str, events: Sequence[Engagement]) -> None:
         """Keep events of a user. Raises StoreFailed."""
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.rpush(_KEY + user_id, *(orjson.dumps(event) for event in events))
+            pipe.rpush(_KEY + user_id, *(orjson.dumps(list(event)) for event in events))
             pipe.ltrim(_KEY + user_id, -self._config.user_events, -1)
             pipe.expire(_KEY + user_id, self._config.event_days * _DAY_S)
             await self._in_time(pipe.execute())
 
     async def recent(self, user_id: str) -> list[Engagement]:
         """What is kept of a user. Raises StoreFailed."""
-        return [Engagement(*orjson.loads(event)) for event in await self._in_time(
-            self._redis.lrange(_KEY + user_id, 0, -1))]
+        kept = await self._in_time(self._redis.lrange(_KEY + user_id, 0, -1))
+        return [event for event in map(_parsed, kept) if event]
 
     async def ping(self) -> None:
         """Raises StoreFailed if the server does not answer."""
@@ -114,6 +114,15 @@ class RedisStore:
                 return await command
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreFailed(f"{type(error).__name__}: {error}") from error
+
+
+def _parsed(kept: bytes) -> Engagement | None:
+    """None for what another version may have written."""
+    try:
+        item_id, actions, surface, timestamp_ms = orjson.loads(kept)
+    except ValueError:
+        return None
+    return Engagement(item_id, actions, surface, timestamp_ms)
 
 
 class GuardedStore:

@@ -59,15 +59,14 @@ class Releases:
         wanted = self._wanted()
         if wanted is None:
             return
-        kept = {surface: live for surface, live in self.live.items() if surface in wanted}
-        for surface in self.live.keys() - kept.keys():
-            log.warning("serve: %s has no live release any more and is not answered", surface)
-        self.refused = {surface: refusal for surface, refusal in self.refused.items()
-                        if wanted.get(surface) == refusal.release_id}
-        self._publish(kept)
+        before = self._ids()
+        self._let_go(wanted)
         for surface, release_id in wanted.items():
             if not self._is_settled(surface, release_id):
                 self._replace(surface, release_id)
+        if self._ids() != before:
+            self._metrics.releases(self._ids())
+            _settle_memory()
 
     def _watch(self) -> None:
         self._prepare()
@@ -90,6 +89,17 @@ class Releases:
         self.unreadable = ""
         return {surface: alias.live for surface, alias in aliases.surfaces.items() if alias.live}
 
+    def _ids(self) -> dict[str, str]:
+        return {surface: live.release_id for surface, live in self.live.items()}
+
+    def _let_go(self, wanted: dict[str, str]) -> None:
+        """Of surfaces without a live release, and of refusals of what is not to go live any more."""
+        for surface in self.live.keys() - wanted.keys():
+            log.warning("serve: %s has no live release any more and is not answered", surface)
+        self.live = {surface: live for surface, live in self.live.items() if surface in wanted}
+        self.refused = {surface: refusal for surface, refusal in self.refused.items()
+                        if wanted.get(surface) == refusal.release_id}
+
     def _is_settled(self, surface: str, release_id: str) -> bool:
         if surface in self.live and self.live[surface].release_id == release_id:
             return True
@@ -106,7 +116,7 @@ class Releases:
             self._refuse(surface, release_id, _told(error))
             return
         self.refused = {name: refusal for name, refusal in self.refused.items() if name != surface}
-        self._publish(self.live | {surface: live})
+        self.live = self.live | {surface: live}
 
     def _refuse(self, surface: str, release_id: str, reason: str) -> None:
         if surface not in self.refused:  # not again at every try
@@ -115,12 +125,6 @@ class Releases:
             self._metrics.refused(surface)
         retry_at = time.monotonic() + self._config.refused_retry_s
         self.refused = self.refused | {surface: Refusal(release_id, reason, retry_at)}
-
-    def _publish(self, live: dict[str, Live]) -> None:
-        if live != self.live:
-            self.live = live
-            self._metrics.releases({surface: each.release_id for surface, each in live.items()})
-            _settle_memory()
 
 
 def _told(error: Exception) -> str:
