@@ -60,8 +60,9 @@ def _add_state_routes(app: FastAPI, service: Service) -> None:
     @app.get("/healthz", responses=examples.HEALTH | problems(500, 503))
     async def healthz(request: Request) -> Response:
         """Whether the process works; if not, it should be started again."""
-        if not service.batcher.is_alive:
-            raise Declined(503, "the inference thread has ended; start the process again")
+        for name, thread in (("inference", service.batcher), ("releases", service.releases)):
+            if not thread.is_alive:
+                raise Declined(503, f"the thread {name!r} has ended; start the process again")
         return json_response(b'{"healthy":true}')
 
     @app.get("/readyz", responses=examples.READY | problems(500))

@@ -65,18 +65,18 @@ class _Entry:
 
 
 class Batcher:
-    """Answers requests in a thread of its own between `start` and `stop`."""
+    """Answers requests in a thread of its own between `start` and `stop`, after which it may be started again."""
 
     def __init__(self, config: ServeConfig, metrics: Metrics, prepare: Callable[[], None] = lambda: None):
         """`prepare` is called once by the thread that computes."""
         self._config, self._metrics, self._prepare = config, metrics, prepare
         self._waiting: deque[_Entry] = deque()
-        self._changed, self._closed = threading.Condition(), False
-        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
+        self._changed, self._closed = threading.Condition(), True
 
     def start(self) -> None:
         """Begin to answer; called where the event loop runs."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._closed = asyncio.get_running_loop(), False
+        self._thread = threading.Thread(target=self._work, name="inference", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

@@ -6,6 +6,7 @@ maps: lists lie there as they lie in memory, and user ids ascend.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 from bisect import bisect_left, bisect_right
 from pathlib import Path
@@ -48,6 +49,16 @@ def open_histories(parquet: Path, folder: Path, release_id: str) -> Histories:
             convert(parquet, aside)
             aside.rename(path)
         return Histories(path)
+
+
+def forget_histories(folder: Path, release_id: str) -> None:
+    """Remove the converted file of a release that is not live any more.
+
+    Who has mapped it keeps it; who opens it again converts it again. It stays if somebody is just opening it.
+    """
+    with open(folder / f"{release_id}.lock", "a") as lock, contextlib.suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        (folder / f"{release_id}.arrow").unlink(missing_ok=True)
 
 
 def convert(parquet: Path, target: Path) -> None:

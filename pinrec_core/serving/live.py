@@ -13,7 +13,7 @@ from pinrec_core import storage
 from pinrec_core.release import bundle
 from pinrec_core.release.load import LoadedRelease, load_release
 from pinrec_core.serving.catalog import Catalog, Vocabulary
-from pinrec_core.serving.histories import Histories, open_histories
+from pinrec_core.serving.histories import Histories, forget_histories, open_histories
 
 log = logging.getLogger("pinrec")
 
@@ -48,7 +48,8 @@ def load_live(registry: str, release_id: str, scratch: Path) -> Live:
         directory = stack.enter_context(storage.local_tree(registry_.release_path(registry, release_id)))
         release = load_release(directory, release_id)
         live = Live(release, open_histories(directory / bundle.HISTORIES, scratch, release_id))
-        weakref.finalize(live, stack.pop_all().close)  # a remote release lies in a temporary folder
+        stack.callback(forget_histories, scratch, release_id)
+        weakref.finalize(live, stack.pop_all().close).atexit = False  # the folders go with the server
     log.info("serve: %s answers with release %s, loaded in %.1f s", live.surface, release_id[:12],
              time.perf_counter() - start)
     return live

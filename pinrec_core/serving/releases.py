@@ -39,8 +39,6 @@ class Releases:
                  prepare: Callable[[], None] = lambda: None):
         """`prepare` is called once by the thread that loads."""
         self._config, self._scratch, self._metrics, self._prepare = config, scratch, metrics, prepare
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="releases", daemon=True)
         self.first_look = threading.Event()  # set once every live release was loaded or refused
         self.live: dict[str, Live] = {}  # by surface; replaced, never changed
         self.refused: dict[str, Refusal] = {}
@@ -48,11 +46,18 @@ class Releases:
 
     def start(self) -> None:
         """Begin to watch."""
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, args=(self._stopped,), name="releases", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the watch; what is live stays so."""
+        """End the watch, without waiting for a release that is being loaded; what is live stays so."""
         self._stopped.set()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether anybody watches."""
+        return self._thread.is_alive()
 
     def refresh(self) -> None:
         """Look once: load what has become live, let go of what is not any more."""
@@ -68,13 +73,12 @@ class Releases:
             self._metrics.releases(self._ids())
             _settle_memory()
 
-    def _watch(self) -> None:
+    def _watch(self, stopped: threading.Event) -> None:
         self._prepare()
-        while True:
+        while not stopped.is_set():
             self.refresh()
             self.first_look.set()
-            if self._stopped.wait(self._config.watch_s):
-                return
+            stopped.wait(self._config.watch_s)
 
     def _wanted(self) -> dict[str, str] | None:
         """Release id by surface, as the aliases have it; None if they cannot be read, which is told once."""

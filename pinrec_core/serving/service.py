@@ -40,8 +40,8 @@ class Service:
 
     async def stop(self) -> None:
         """Answer what is queued and let go."""
-        self.releases.stop()
         await asyncio.to_thread(self.batcher.stop)
+        self.releases.stop()
         if self.store:
             await self.store.close()
 

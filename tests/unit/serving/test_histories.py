@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from pinrec_core.release.histories import COLUMNS, SCHEMA, read_history
 from pinrec_core.serving import histories
-from pinrec_core.serving.histories import Histories, convert, open_histories
+from pinrec_core.serving.histories import Histories, convert, forget_histories, open_histories
 
 
 def write(path, lengths: dict[str, int]) -> None:
@@ -69,6 +70,23 @@ def test_what_was_left_half_written_is_not_read(tmp_path):
     write(tmp_path / "histories.parquet", {"a": 2})
     (tmp_path / "r.part").write_bytes(b"ARROW1 and then the machine stopped")
     assert open_histories(tmp_path / "histories.parquet", tmp_path, "r").find("a").item_T.tolist() == [0, 1]
+
+
+def test_a_forgotten_file_is_converted_again(tmp_path):
+    write(tmp_path / "histories.parquet", {"a": 2})
+    for _ in range(2):
+        found = open_histories(tmp_path / "histories.parquet", tmp_path, "r")
+        forget_histories(tmp_path, "r")
+        assert not (tmp_path / "r.arrow").exists() and found.find("a").item_T.tolist() == [0, 1]
+
+
+def test_a_file_that_is_being_opened_is_not_forgotten(tmp_path):
+    write(tmp_path / "histories.parquet", {"a": 2})
+    open_histories(tmp_path / "histories.parquet", tmp_path, "r")
+    with open(tmp_path / "r.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        forget_histories(tmp_path, "r")
+    assert (tmp_path / "r.arrow").exists()
 
 
 def test_what_was_found_outlives_the_file(tmp_path):

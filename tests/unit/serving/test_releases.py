@@ -136,16 +136,17 @@ def test_while_the_aliases_cannot_be_read_all_stays(watched, first, registry, ca
     assert watched.unreadable == "" and ids(watched) == first
 
 
-def test_a_replaced_release_is_let_go_with_its_last_request(watched, first, second, point):
+def test_a_replaced_release_is_let_go_with_its_last_request(watched, first, second, point, scratch):
     watched.refresh()
     in_hand = watched.live["home"]
     gone = weakref.ref(in_hand)
     point(home=second["home"])
     watched.refresh()
-    assert gone() is in_hand
+    assert gone() is in_hand and (scratch / f"{first['home']}.arrow").exists()
     del in_hand
     gc.disable()  # without waiting for a collection
     try:
         assert gone() is None
     finally:
         gc.enable()
+    assert {path.stem for path in scratch.glob("*.arrow")} == {second["home"], first["search"]}
