@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from release.conftest import registry, releases, verdicts, verified, world  # noqa: F401 - fixtures
+from release.conftest import bucket, registry, releases, verdicts, verified, world  # noqa: F401 - fixtures
 from release.world import LOG
 from starlette.testclient import TestClient
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 import json
+import tempfile
 import time
 import weakref
 from pathlib import Path
 
 import pytest
+from release.world import build
 
-from pinrec_core.registry import aliases_path, release_path
+from pinrec_core import storage
+from pinrec_core.registry import Alias, Aliases, aliases_path, release_path
 from pinrec_core.serving.metrics import Metrics
 from pinrec_core.serving.releases import Releases
 
@@ -150,3 +153,15 @@ def test_a_replaced_release_is_let_go_with_its_last_request(watched, first, seco
     finally:
         gc.enable()
     assert {path.stem for path in scratch.glob("*.arrow")} == {second["home"], first["search"]}
+
+
+def test_a_registry_on_object_storage(bucket, world, verdicts, config, scratch, monkeypatch):
+    ids_of = [build(world, verdicts[name], bucket, "home") for name in ("first", "second")]
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    watched = Releases(config.model_copy(update={"registry": bucket}), scratch, Metrics())
+    for live in ids_of:
+        document = Aliases(surfaces={"home": Alias(live=live)}).model_dump_json()
+        storage.write_bytes(aliases_path(bucket), document.encode())
+        watched.refresh()
+        assert ids(watched) == {"home": live}
+        assert len(list(scratch.glob("pinrec-*"))) == 1, "a copy of the one that is live"
