@@ -41,11 +41,8 @@ async def prepare(request: RetrieveRequest, live: Live, store: GuardedStore | No
     length = len(history.item_T)
     if request.context:
         history = history.followed_by(await _context_item(request.context.item_id, live), live.surface_code, time_ms)
-    excluded = live.catalog.rows(request.exclude)
-    strange_exclude = [request.exclude[place] for place in np.flatnonzero(excluded == NO_ITEM)]
+    excluded, strange_exclude = _excluded(request, live, history)
     metrics.dropped("exclude", len(strange_exclude))
-    if request.exclude_seen:
-        excluded = np.concatenate([excluded, history.item_T])
     asked = Asked(live, history, excluded, time_ms, request.outcomes, request.n or live.configured_n,
                   tuple(sorted(set(request.item_types))))
     return Prepared(asked, length, strange, strange_exclude)
@@ -109,6 +106,13 @@ async def _history(request: RetrieveRequest, live: Live, store: GuardedStore | N
         metrics.dropped("events", len(tokens.unknown))
         history, strange = joined(history, tokens.history, live.end_ms), tokens.unknown
     return (history if request.time_ms is None else before(history, request.time_ms)), strange
+
+
+def _excluded(request: RetrieveRequest, live: Live, history: History) -> tuple[np.ndarray, list[str]]:
+    """Items not wanted, and the ids among them that are unknown."""
+    item_X = live.catalog.rows(request.exclude)
+    strange = [request.exclude[place] for place in np.flatnonzero(item_X == NO_ITEM)]
+    return np.concatenate([item_X, history.item_T]) if request.exclude_seen else item_X, strange
 
 
 async def _context_item(item_id: str, live: Live) -> int:

@@ -36,7 +36,10 @@ class Catalog:
 
     def rows(self, ids: Sequence[str]) -> np.ndarray:
         """Dense item index of each id, [N]; NO_ITEM where it is unknown."""
-        hash_N, item_N = _hashes(ids), np.full(len(ids), NO_ITEM, np.int64)
+        item_N = np.full(len(ids), NO_ITEM, np.int64)
+        if not ids:
+            return item_N
+        hash_N = _hashes(ids)
         place_N, open_N = np.searchsorted(self._hash_I, hash_N), np.arange(len(ids))
         while len(open_N := open_N[place_N[open_N] < len(self)]):  # once, unless different ids have one hash
             open_N = open_N[self._hash_I[place_N[open_N]] == hash_N[open_N]]

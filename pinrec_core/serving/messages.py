@@ -61,10 +61,10 @@ class RetrieveRequest(Message):
     outcomes: dict[Name, Share] | None = Field(default=None, description="Share of the list per action; default: "
                                                "as the release is configured.")
     n: int | None = Field(default=None, ge=1, description="Items wanted; default: as the release is configured.")
-    exclude: list[Id] = Field(default=[], description="Items not wanted.")
+    exclude: list[Id] = Field(default_factory=list, description="Items not wanted.")
     exclude_seen: bool = Field(default=False, description="Nor what is in the history.")
-    item_types: list[Name] = Field(default=[], max_length=64, description="Only items of these types; default: all "
-                                   "that are retrieved.")
+    item_types: list[Name] = Field(default_factory=list, max_length=64, description="Only items of these types; "
+                                   "default: all that are retrieved.")
     explain: bool = Field(default=False, description="Say more of how the answer came about.")
     time_ms: TimeMs | None = Field(default=None, description="When it is asked; default: now.")
 

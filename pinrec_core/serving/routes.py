@@ -85,19 +85,22 @@ _MEANING = {
 
 async def _read(request: Request, limit: int) -> bytes:
     """The body. Raises Declined as soon as it is clear that it is too large."""
-    too_large = Declined(413, f"the body is larger than {limit} bytes; send less")
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
-        raise too_large
+        raise _too_large(limit)
     body = bytearray()
     try:
         async for chunk in request.stream():
             body += chunk
             if len(body) > limit:
-                raise too_large
+                raise _too_large(limit)
     except ClientDisconnect:
         raise Declined(400, "the body ended early") from None
     return bytes(body)
+
+
+def _too_large(limit: int) -> Declined:
+    return Declined(413, f"the body is larger than {limit} bytes; send less")
 
 
 def _checked(body: bytes, model: type[BaseModel]) -> BaseModel:

@@ -23,6 +23,7 @@ from pinrec_core.config import ServeConfig
 _SETTINGS, _SCRATCH = "PINREC_SERVE", "PINREC_SERVE_SCRATCH"
 _KEEP_ALIVE_S = 75  # above the idle timeout of usual load balancers (60), which would else meet a closed connection
 _HUNG_S = 60  # a worker that answers its supervisor no longer is started again
+_SWITCH_S = 0.001  # longest that the thread which computes keeps the other, which receives and sends, from its turn
 
 
 def serve(config: ServeConfig) -> None:
@@ -34,7 +35,7 @@ def serve(config: ServeConfig) -> None:
         _prepare_environment(config, Path(scratch))
         uvicorn.run("pinrec_core.serving.server:worker_app", factory=True, host=config.host, port=config.port,
                     workers=config.workers, loop="uvloop", http="httptools", ws="none", log_config=None,
-                    log_level="info", access_log=config.access_log, server_header=False,
+                    log_level="info", access_log=config.access_log, server_header=False, proxy_headers=False,
                     timeout_keep_alive=_KEEP_ALIVE_S, timeout_graceful_shutdown=config.drain_s,
                     timeout_worker_healthcheck=_HUNG_S)
 
@@ -44,6 +45,7 @@ def worker_app() -> FastAPI:
     from pinrec_core.serving.app import build_app
     from pinrec_core.serving.service import Service
 
+    sys.setswitchinterval(_SWITCH_S)
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
     if not logging.getLogger("pinrec").level:
         logging.getLogger("pinrec").setLevel(logging.INFO)
