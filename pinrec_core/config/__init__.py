@@ -11,6 +11,7 @@ from pinrec_core.config.log import MAX_ACTIONS, LogConfig
 from pinrec_core.config.model import AttentionBias, Conditioning, ModelConfig
 from pinrec_core.config.retrieval import Codes, EngineKind, GenerationConfig, IndexConfig, IndexKind
 from pinrec_core.config.section import Incidental, Positive, Section, Share
+from pinrec_core.config.serve import ServeConfig
 from pinrec_core.config.training import (
     ExpertWeights,
     FinetuneConfig,
@@ -24,5 +25,5 @@ from pinrec_core.config.whole import Config
 __all__ = ["MAX_ACTIONS", "AggregateConfig", "AttentionBias", "Codes", "Conditioning", "Config", "EngineKind",
            "EvaluationConfig", "ExpertWeights", "FinetuneConfig", "GateConfig", "GenerationConfig", "Incidental",
            "IndexConfig", "IndexKind", "LaunchConfig", "Launcher", "LogConfig", "ModelConfig", "Policy", "Positive",
-           "Precision", "PretrainConfig", "Section", "Share", "TrainConfig", "TrainJobConfig", "ValidateConfig",
-           "ValidationMetric"]
+           "Precision", "PretrainConfig", "Section", "ServeConfig", "Share", "TrainConfig", "TrainJobConfig",
+           "ValidateConfig", "ValidationMetric"]
