@@ -2,7 +2,7 @@
 
     python benchmarks/serve_alone.py '{"registry": ..., "surface": "home", "seconds": 3, "n": 100, "users": 20000}'
 
-model       history to query vectors: reading the history, all steps and outcomes
+model       tokens to query vectors, by the engine that serves: the whole history, all steps and outcomes
 faiss       the search of these vectors, n neighbours each
 retriever   what the service calls: both, and budgets, merging and interleaving
 two_tower   a plain lookup: one query vector, the mean of the history's item vectors, n neighbours in the same index
@@ -21,12 +21,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pinrec_core.data.batch import History, collate
+from pinrec_core.data.batch import History
 from pinrec_core.registry import live_release, release_path
 from pinrec_core.release.bundle import HISTORIES
-from pinrec_core.release.load import LoadedRelease, load_release
-from pinrec_core.retrieval.budget import resolve_shares
-from pinrec_core.retrieval.generate import Question, generate
+from pinrec_core.release.load import load_verified
+from pinrec_core.retrieval.engine import Inputs
 from pinrec_core.retrieval.index import set_threads
 from pinrec_core.serving.histories import open_histories
 
@@ -40,19 +39,16 @@ class Alone:
     def __init__(self, told: dict):
         self.told, release_id = told, live_release(told["registry"], told["surface"])
         directory = Path(release_path(told["registry"], release_id))
-        self.release: LoadedRelease = load_release(directory, release_id)
-        self.retriever = self.release.retriever
+        self.retriever = load_verified(told["registry"], release_id, directory).retriever
+        self.vectors_ID = np.ascontiguousarray(self.retriever.search_vectors_ID)
         found = open_histories(directory / HISTORIES, Path(told["scratch"]), release_id)
         users = np.random.default_rng(0).integers(told["users"], size=ASKED)
         self.histories = [found.find(f"u{user:07}") for user in users]
         self.now = np.array([round(time.time() * 1000)])
 
-    def model(self, history: History) -> None:
-        """Query vectors."""
-        retriever, model = self.retriever, self.retriever.model
-        shares = resolve_shares(self.told["surface"], model.log, retriever.generation, model.action_shares)
-        question = Question(self.told["surface"], shares, torch.from_numpy(self.now))
-        generate(model, collate([history]), question, retriever.generation, retriever._item_vectors())
+    def model(self, inputs: Inputs) -> None:
+        """Query vectors of a request that is laid out for the engine."""
+        self.retriever.generate.engine(inputs)
 
     def faiss(self, queries_MD: np.ndarray) -> None:
         """Their neighbours."""
@@ -64,8 +60,17 @@ class Alone:
 
     def two_tower(self, history: History) -> None:
         """Neighbours of what was engaged with."""
-        query_D = self.retriever.search_vectors_ID[history.item_T.tolist()].mean(0)
-        self.retriever.index.search((query_D / query_D.norm()).numpy()[None], self.told["n"])
+        query_D = self.vectors_ID[history.item_T].mean(0)
+        self.retriever.index.search((query_D / np.linalg.norm(query_D))[None], self.told["n"])
+
+    def inputs(self) -> list[Inputs]:
+        """What the engine is asked by every request."""
+        found, engine = [], self.retriever.generate.engine
+        self.retriever.generate.engine = lambda asked: (found.append(asked), engine(asked))[1]
+        for history in self.histories:
+            self.whole(history)
+        self.retriever.generate.engine = engine
+        return found
 
     def queries(self) -> list[np.ndarray]:
         """The query vectors of every request."""
@@ -92,11 +97,12 @@ def main() -> None:
     set_threads(1)
     alone = Alone(json.loads(sys.argv[1]))
     seconds, queries = alone.told["seconds"], alone.queries()
-    found = {"model": per_request(alone.model, alone.histories, seconds),
+    found = {"model": per_request(alone.model, alone.inputs(), seconds),
              "faiss": per_request(alone.faiss, queries, seconds),
              "retriever": per_request(alone.whole, alone.histories, seconds),
              "two_tower": per_request(alone.two_tower, alone.histories, seconds)}
     found["model + faiss"] = {name: found["model"][name] + found["faiss"][name] for name in ("p50_ms", "cpu_ms")}
+    found["engine"] = alone.retriever.generate.engine.kind.value
     found["vectors"] = float(np.mean([len(query) for query in queries]))
     print(json.dumps(found))
 

@@ -25,8 +25,9 @@ from pinrec_core.evaluation.evaluate import evaluate
 from pinrec_core.manifest import read_manifest, write_manifest
 from pinrec_core.model.io import save_model
 from pinrec_core.model.pinrec import PinRec
-from pinrec_core.registry import Alias, Aliases, aliases_path
+from pinrec_core.registry import Alias, Aliases, aliases_path, verification_path
 from pinrec_core.release.build import build_index
+from pinrec_core.release.checks import verify
 from pinrec_core.release.gate import gate
 from pinrec_core.schemas import ITEMS, SEQUENCES, VIEWS
 
@@ -34,6 +35,7 @@ logger = logging.getLogger("pinrec")
 SURFACE = "home"
 LOG = LogConfig(surfaces=(SURFACE,), positive_actions=("click", "save"))
 GENERATION = GenerationConfig(steps=3, candidates=100, merge_cosine=1.0)  # 2 outcomes x 3 steps, none merged
+INDEX = IndexConfig(min_ann_recall=0.97)
 CONTENT, ITEMS_PER_CLUSTER, CLUSTERS_PER_USER = 64, 100, 4
 USERS, ASKED = 20_000, 50  # ASKED = users that are evaluated, so that there is something to judge
 DAY_MS = 86_400_000
@@ -80,7 +82,9 @@ def _make(case: Case, work: Path, registry: Path) -> None:
         gate([aside / "evaluation"], aside / "verdict",
              gate=GateConfig(floors={SURFACE: {"recall@10": 0.0}}, min_users=1))
         release_id = build_index(dataset, aside / "verdict", str(aside / "registry"), surface=SURFACE,
-                                 generation=GENERATION, index=IndexConfig())
+                                 generation=GENERATION, index=INDEX)
+        found = verify(aside / "registry" / "releases" / release_id, release_id, dataset, INDEX)
+        storage.write_bytes(verification_path(str(aside / "registry"), release_id), found.model_dump_json().encode())
         aliases = Aliases(revision=1, surfaces={SURFACE: Alias(live=release_id)})  # as promote would write it
         storage.write_bytes(aliases_path(str(aside / "registry")), aliases.model_dump_json().encode())
 

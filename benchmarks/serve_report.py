@@ -42,7 +42,7 @@ def _alone(case: dict) -> Table:
 
 def _title(case: dict) -> str:
     return (f"width {case['width']}, {case['layers']} layers, {case['items']:,} items, history {case['history']}, "
-            f"{case['alone']['vectors']:.0f} vectors")
+            f"{case['alone']['vectors']:.0f} vectors, {case['alone']['engine']}")
 
 
 def _number(value: float) -> str:

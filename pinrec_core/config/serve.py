@@ -20,6 +20,8 @@ class ServeConfig(Section):
     workers: Positive = 1  # processes, each with every live release in memory; one per core
     watch_s: float = Field(default=5.0, gt=0)  # seconds between looks at which release is live
     refused_retry_s: float = Field(default=60.0, gt=0)  # a release that did not load is tried again after this long
+    prefix_mb: float = Field(default=256.0, ge=0)  # per worker and surface: what was read of histories, see
+    #                                                docs/generation.md; 0 = every request reads its whole history
     max_batch: Positive = 16  # waiting requests that are computed together if they ask alike
     queue: Positive = 128  # requests of a worker that may wait; further ones get 429
     deadline_ms: Positive = 1000  # from arrival to answer, then 504; the header X-Deadline-Ms may ask for less

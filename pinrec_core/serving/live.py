@@ -11,7 +11,7 @@ from pathlib import Path
 from pinrec_core import registry as registry_
 from pinrec_core import storage
 from pinrec_core.release import bundle
-from pinrec_core.release.load import LoadedRelease, load_release
+from pinrec_core.release.load import LoadedRelease, load_verified
 from pinrec_core.serving.catalog import Catalog, Vocabulary
 from pinrec_core.serving.histories import Histories, forget_histories, open_histories
 
@@ -38,18 +38,19 @@ class Live:
         return self.retriever.generation.candidates
 
 
-def load_live(registry: str, release_id: str, scratch: Path) -> Live:
-    """Fetch a release, check every hash, load it. Raises IntegrityError and what the storage raises.
+def load_live(registry: str, release_id: str, scratch: Path, prefix_mb: float) -> Live:
+    """Fetch a release, check every hash, load it on the engine its verification chose.
 
-    `scratch` is a folder that all workers of a server share.
+    `scratch` is a folder that all workers of a server share, `prefix_mb` the memory for what was read of histories.
+    Raises IntegrityError and what the storage raises.
     """
     start = time.perf_counter()
     with ExitStack() as stack:
         directory = stack.enter_context(storage.local_tree(registry_.release_path(registry, release_id)))
-        release = load_release(directory, release_id)
+        release = load_verified(registry, release_id, directory, prefix_mb=prefix_mb)
         live = Live(release, open_histories(directory / bundle.HISTORIES, scratch, release_id))
         stack.callback(forget_histories, scratch, release_id)
         weakref.finalize(live, stack.pop_all().close).atexit = False  # the folders go with the server
-    log.info("serve: %s answers with release %s, loaded in %.1f s", live.surface, release_id[:12],
-             time.perf_counter() - start)
+    log.info("serve: %s answers with release %s on %s, loaded in %.1f s", live.surface, release_id[:12],
+             live.retriever.generate.engine.kind.value, time.perf_counter() - start)
     return live

@@ -112,7 +112,7 @@ class Releases:
     def _replace(self, surface: str, release_id: str) -> None:
         """Load one release and put it in place, or refuse it."""
         try:
-            live = load_live(self._config.registry, release_id, self._scratch)
+            live = load_live(self._config.registry, release_id, self._scratch, self._config.prefix_mb)
             if live.surface != surface:
                 raise PinrecError(f"release {release_id} is of surface {live.surface!r}; the alias of {surface!r} "
                                   "points to it, move it back")

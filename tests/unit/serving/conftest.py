@@ -63,7 +63,7 @@ def scratch(tmp_path) -> Path:
 @pytest.fixture
 def live(registry, first, scratch) -> Live:  # noqa: F811
     """The release of home, loaded."""
-    return load_live(registry, first["home"], scratch)
+    return load_live(registry, first["home"], scratch, 8.0)
 
 
 @pytest.fixture

@@ -162,7 +162,7 @@ def test_a_request_that_fails_fails_alone(held):
 
 
 def test_releases_are_never_mixed(held, registry, second, scratch):
-    other = load_live(registry, second["home"], scratch)
+    other = load_live(registry, second["home"], scratch, 8.0)
 
     async def test(batcher: Batcher) -> None:
         first = asyncio.create_task(batcher.answer(asked(held), soon()))
