@@ -78,7 +78,8 @@ def _make(case: Case, work: Path, registry: Path) -> None:
     with storage.staged_directory(work / case.name) as aside:
         _write_model(aside / "model", case, dataset)
         evaluate(dataset, aside / "model", aside / "evaluation", surface=SURFACE, generation=GENERATION,
-                 evaluation=EvaluationConfig(ks=(10,), bootstrap_samples=10, max_users=ASKED), registry="")
+                 evaluation=EvaluationConfig(ks=(10,), bootstrap_samples=10, max_users=ASKED), index=INDEX,
+                 registry="")
         gate([aside / "evaluation"], aside / "verdict",
              gate=GateConfig(floors={SURFACE: {"recall@10": 0.0}}, min_users=1))
         release_id = build_index(dataset, aside / "verdict", str(aside / "registry"), surface=SURFACE,

@@ -11,6 +11,7 @@ import orjson
 
 from pinrec_core.data.batch import History
 from pinrec_core.retrieval.budget import resolve_shares
+from pinrec_core.retrieval.generate import recent
 from pinrec_core.schemas import NO_ITEM
 from pinrec_core.serving.batching import Asked, Got
 from pinrec_core.serving.declined import Declined, unknown
@@ -37,7 +38,7 @@ async def prepare(request: RetrieveRequest, live: Live, store: GuardedStore | No
     _check_names(request, live)
     time_ms = round(time.time() * 1000) if request.time_ms is None else request.time_ms
     history, strange = await _history(request, live, store, metrics)
-    history = History(*(column[-live.max_length :] for column in history))
+    history = recent(history, live.max_length - (request.context is not None))
     length = len(history.item_T)
     if request.context:
         history = history.followed_by(await _context_item(request.context.item_id, live), live.surface_code, time_ms)
@@ -99,10 +100,10 @@ async def _history(request: RetrieveRequest, live: Live, store: GuardedStore | N
         tokens = tokens_of(events, live.catalog, live.names)
         metrics.dropped("history", len(tokens.unknown))
         return tokens
-    recent = await store.recent(request.user_id) if store else []
+    newer = await store.recent(request.user_id) if store else []
     history, strange = live.histories.find(request.user_id), []
-    if recent:
-        tokens = tokens_of(recent, live.catalog, live.names)
+    if newer:
+        tokens = tokens_of(newer, live.catalog, live.names)
         metrics.dropped("events", len(tokens.unknown))
         history, strange = joined(history, tokens.history, live.end_ms), tokens.unknown
     return (history if request.time_ms is None else before(history, request.time_ms)), strange
