@@ -109,7 +109,7 @@ class Load:
 
     def _figures(self, cpu_s: float) -> dict:
         errors = {status: count for status, count in self.status.items() if status != "200" and count}
-        p50, p90, p99 = np.percentile(self.latency_s or [np.inf], [50, 90, 99]) * 1000
+        p50, p90, p99 = np.percentile(self.latency_s or [PATIENCE_S], [50, 90, 99]) * 1000
         return {"rate": self.told["rate"], "requests": len(self.requests), "errors": sum(errors.values()),
                 "error_kinds": errors, "p50_ms": p50, "p90_ms": p90, "p99_ms": p99,
                 "answered_s": len(self.latency_s) / self.due_s[-1],

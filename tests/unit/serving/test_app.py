@@ -10,6 +10,7 @@ from release.world import DAY_MS, END_MS, LOG
 
 from pinrec_core.release.answer import recommend
 from pinrec_core.release.histories import read_history
+from pinrec_core.serving import answers
 from pinrec_core.serving.messages import Answer
 
 from .watched import Watched
@@ -121,10 +122,9 @@ def test_events_that_the_release_has_count_once(ask, client, registry, first):
     assert names(again) == [item.item_id for item in recommend(registry, "home", "u007")]
 
 
-def test_asked_without_a_time_it_is_now(ask):
-    now = round(time.time() * 1000)
-    one = {"click": 1.0}  # what is fed back is drawn by the time too, where there is a choice
-    assert ask(outcomes=one)["items"] == ask(time_ms=now, outcomes=one)["items"]
+def test_asked_without_a_time_it_is_now(ask, monkeypatch):
+    monkeypatch.setattr(answers.time, "time", lambda: END_MS / 1000 + 86_400)
+    assert ask()["items"] == ask(time_ms=END_MS + DAY_MS)["items"] != ask(time_ms=END_MS)["items"]
 
 
 BAD = [
