@@ -60,6 +60,8 @@ class Filters(NamedTuple):
     def rows(self, chosen_R: np.ndarray) -> Filters:
         """Those of some of the requests."""
         excluded_RX = self.excluded_RX[chosen_R]
+        if not self.most_excluded:
+            return Filters(self.subset, excluded_RX)
         return Filters(self.subset, excluded_RX[:, (excluded_RX != NO_ITEM).any(axis=0)])
 
     def allowed(self, n: int) -> int | np.ndarray:

@@ -38,15 +38,14 @@ async def prepare(request: RetrieveRequest, live: Live, store: GuardedStore | No
     _check_names(request, live)
     time_ms = round(time.time() * 1000) if request.time_ms is None else request.time_ms
     history, strange = await _history(request, live, store, metrics)
-    history = recent(history, live.max_length - (request.context is not None))
-    length = len(history.item_T)
     if request.context:
         history = history.followed_by(await _context_item(request.context.item_id, live), live.surface_code, time_ms)
+    history = recent(history, live.max_length)
     excluded, strange_exclude = _excluded(request, live, history)
     metrics.dropped("exclude", len(strange_exclude))
     asked = Asked(live, history, excluded, time_ms, request.outcomes, request.n or live.configured_n,
                   tuple(sorted(set(request.item_types))))
-    return Prepared(asked, length, strange, strange_exclude)
+    return Prepared(asked, len(history.item_T) - (request.context is not None), strange, strange_exclude)
 
 
 def encode(request: RetrieveRequest, prepared: Prepared, got: Got) -> bytes:

@@ -41,7 +41,7 @@ def test_a_user_gets_what_recommend_gives(ask, registry, first, surface):
 def test_a_context_item_is_the_last_token(ask, registry):
     answer = ask(surface="search", context={"item_id": "i5"}, time_ms=END_MS, n=20)
     assert names(answer) == [item.item_id for item in recommend(registry, "search", "u007", context_item_id="i5")]
-    assert answer["history_length"] == 8 and names(answer) != names(ask(surface="search", time_ms=END_MS, n=20))
+    assert answer["history_length"] == 7 and names(answer) != names(ask(surface="search", time_ms=END_MS, n=20))
 
 
 def test_the_same_history_brought_along_gives_the_same(ask, registry, client, first):
