@@ -142,14 +142,15 @@ def test_while_the_aliases_cannot_be_read_all_stays(watched, first, registry, ca
 def test_a_replaced_release_is_let_go_with_its_last_request(watched, first, second, point, scratch):
     watched.refresh()
     in_hand = watched.live["home"]
-    gone = weakref.ref(in_hand)
+    parts = (in_hand, in_hand.retriever, in_hand.retriever.model, in_hand.retriever.index, in_hand.histories)
+    gone = [weakref.ref(part) for part in parts]
     point(home=second["home"])
     watched.refresh()
-    assert gone() is in_hand and (scratch / f"{first['home']}.arrow").exists()
-    del in_hand
-    gc.disable()  # without waiting for a collection
+    assert all(part() for part in gone) and (scratch / f"{first['home']}.arrow").exists()
+    gc.disable()  # a collection would not find what is frozen, see _settle_memory
     try:
-        assert gone() is None
+        del in_hand, parts
+        assert [part() for part in gone] == [None] * len(gone)
     finally:
         gc.enable()
     assert {path.stem for path in scratch.glob("*.arrow")} == {second["home"], first["search"]}
