@@ -72,7 +72,7 @@ def pinrec_training(
             # ... measured by the code that serves, beside baselines and what is live now.
             measured = fresh(evaluate(
                 dataset=dataset, model=candidate.outputs["model"], surface=surface, registry=registry, run_id=RUN_ID,
-                generation=generation, evaluation_config=evaluation)).set_display_name("Evaluate")
+                generation=generation, evaluation_config=evaluation, index=index)).set_display_name("Evaluate")
 
         # All evaluations together decide whether anything may be promoted.
         judged = fresh(judge(

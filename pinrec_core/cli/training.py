@@ -51,7 +51,7 @@ def evaluate(config: ConfigFile, dataset: DatasetDir, model: ModelDir, surface: 
 
     settings = Config.load(config)
     run(dataset, model, output, surface=surface, generation=settings.generation, evaluation=settings.evaluation,
-        registry=registry)
+        index=settings.index, registry=registry)
     measured = json.loads((output / "evaluation.json").read_bytes())["metrics"]
     _show({name: _estimate(cell) for name, cell in measured.items()})
 

@@ -9,7 +9,7 @@ from pinrec_core.config.evaluation import EvaluationConfig, GateConfig, Policy
 from pinrec_core.config.launch import LaunchConfig, Launcher, TrainJobConfig
 from pinrec_core.config.log import MAX_ACTIONS, LogConfig
 from pinrec_core.config.model import AttentionBias, Conditioning, ModelConfig
-from pinrec_core.config.retrieval import GenerationConfig, IndexConfig, IndexKind
+from pinrec_core.config.retrieval import Codes, GenerationConfig, IndexConfig, IndexKind
 from pinrec_core.config.section import Incidental, Positive, Section, Share
 from pinrec_core.config.serve import ServeConfig
 from pinrec_core.config.training import (
@@ -22,7 +22,7 @@ from pinrec_core.config.training import (
 )
 from pinrec_core.config.whole import Config
 
-__all__ = ["MAX_ACTIONS", "AggregateConfig", "AttentionBias", "Conditioning", "Config", "EvaluationConfig",
+__all__ = ["MAX_ACTIONS", "AggregateConfig", "AttentionBias", "Codes", "Conditioning", "Config", "EvaluationConfig",
            "ExpertWeights", "FinetuneConfig", "GateConfig", "GenerationConfig", "Incidental", "IndexConfig",
            "IndexKind", "LaunchConfig", "Launcher", "LogConfig", "ModelConfig", "Policy", "Positive",
            "Precision", "PretrainConfig", "Section", "ServeConfig", "Share", "TrainConfig", "TrainJobConfig",

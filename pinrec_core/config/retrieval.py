@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pinrec_core.config.section import Positive, Section, Share
 
@@ -41,17 +42,37 @@ class IndexKind(StrEnum):
     """How item vectors are searched."""
 
     AUTO = "auto"  # exact below `exact_below` items, IVF beyond
-    FLAT = "flat"
-    IVF = "ivf"  # IVF with an HNSW coarse quantizer and fp16 vectors
+    FLAT = "flat"  # every vector is compared, in fp32: exact
+    IVF = "ivf"  # the cells nearest to the query; an HNSW graph finds them
+    HNSW = "hnsw"  # a graph of near vectors: more memory, slow to build, fast to search
+
+
+class Codes(StrEnum):
+    """How an approximate index keeps a vector; bytes per number of it."""
+
+    FP32 = "fp32"  # 4
+    FP16 = "fp16"  # 2
+    SQ8 = "sq8"  # 1: a step of 1/255 of the range that each dimension has
 
 
 class IndexConfig(Section):
-    """The ANN index and what verify_release demands of it."""
+    """The ANN index and what is demanded of it."""
 
     kind: IndexKind = IndexKind.AUTO
     exact_below: int = Field(default=50_000, ge=0)  # items
+    codes: Codes = Codes.FP16  # of ivf and hnsw
     nlist: int = Field(default=0, ge=0)  # IVF cells; 0 = 4 * sqrt(items)
-    nprobe: Positive = 32  # cells visited per query
+    nprobe: int = Field(default=0, ge=0)  # IVF cells visited per query; 0 = as few as reach min_ann_recall
+    max_memory_mb: float = Field(default=0.0, ge=0)  # bound of the index's size, estimated before building; 0 = none
     min_ann_recall: Share = 0.95  # recall@100 against exact search on generated queries
-    verify_users: Positive = 500  # users replayed by verify_release
+    verify_users: Positive = 500  # users whose queries choose the search setting, and whom verify_release replays
     recall_tolerance: Share = 0.02  # largest difference from the evaluation's recall on the same users
+    allow: dict[str, str] = {}  # surface -> path or gs:// of a file with the item ids it may answer with, one a line
+
+    @model_validator(mode="after")
+    def _cells_are_of_ivf(self) -> Self:
+        for name, value in (("nlist", self.nlist), ("nprobe", self.nprobe)):
+            if value and self.kind in (IndexKind.FLAT, IndexKind.HNSW):
+                raise ValueError(f"{name} {value} is about the cells of an ivf index, kind is {self.kind.value!r}; "
+                                 f"remove {name} or set kind = 'ivf'")
+        return self

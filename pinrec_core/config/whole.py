@@ -56,7 +56,7 @@ class Config(Section):
             if not self.gate.floors.get(surface):
                 raise ValueError(f"gate.floors.{surface}: surface {surface!r} has no floor; without one nothing passes")
         for owner, named in (("gate.floors", self.gate.floors), ("generation.budgets", self.generation.budgets),
-                             ("finetune.experts", self.finetune.experts)):
+                             ("finetune.experts", self.finetune.experts), ("index.allow", self.index.allow)):
             unknown = sorted(set(named) - surfaces)
             if unknown:
                 raise ValueError(f"{owner}.{unknown[0]}: not a modelled surface; log.surfaces are {sorted(surfaces)}")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from pinrec_core import storage
-from pinrec_core.config import EvaluationConfig, GenerationConfig
+from pinrec_core.config import EvaluationConfig, GenerationConfig, IndexConfig
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.errors import ConfigError
 from pinrec_core.evaluation.baselines import baseline_lists
@@ -27,14 +27,17 @@ from pinrec_core.evaluation.subject import Answers, ask, exact_retriever, plain_
 from pinrec_core.evaluation.table import LIVE, MODEL, Table
 from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest, write_manifest
 from pinrec_core.model.io import load_model
+from pinrec_core.retrieval.allow import allowed_items
 
 EVALUATION_NAME, PER_USER_NAME, TIMINGS_NAME = "evaluation.json", "per_user.parquet", "timings.json"
 log = logging.getLogger("pinrec")
 
 
 def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generation: GenerationConfig,
-             evaluation: EvaluationConfig, registry: str, model_uri: str = "") -> Manifest:
+             evaluation: EvaluationConfig, index: IndexConfig, registry: str, model_uri: str = "") -> Manifest:
     """Measure `model` on `surface` and write an output of kind "evaluation"; `registry` "" = nothing is live.
+
+    Of `index` only the surface's allow list counts: what it leaves out is not retrieved, here as in the release.
 
     `model_uri` says where later steps find the model when that is not the local path read here (another pod's disk).
 
@@ -52,12 +55,15 @@ def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generati
     parents = {"dataset": data.manifest.fingerprint, "model": read_manifest(model, "model").fingerprint}
     cohort = build_cohort(data, surface, evaluation)
     clock.lap("open")
-    answers = {MODEL: ask(exact_retriever(load_model(model, verify=False), surface, generation), data, cohort, depth)}
+    candidate = load_model(model, verify=False)
+    allowed = allowed_items(candidate, surface, index)
+    answers = {MODEL: ask(exact_retriever(candidate, surface, generation, allowed.item_I), data, cohort, depth)}
     clock.lap("model")
     with open_live(registry, surface) as live:
         release_id = live.release_id if live else None
         if live:
-            theirs = exact_retriever(live.model, surface, suited(generation, live.model))
+            theirs = exact_retriever(live.model, surface, suited(generation, live.model),
+                                     allowed_items(live.model, surface, index).item_I)
             answers[LIVE] = ask(theirs, data, cohort, depth)
             parents["live_model"] = live.fingerprint
     clock.lap("live")
@@ -69,7 +75,8 @@ def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generati
     clock.lap("estimates")
     result = document(table, found, answers | baselines, data) | {
         "live": live_part(release_id, found, answers), "model_fingerprint": parents["model"],
-        "dataset_fingerprint": parents["dataset"], "model_path": model_uri or str(model.absolute())}
+        "dataset_fingerprint": parents["dataset"], "model_path": model_uri or str(model.absolute()),
+        "allow_sha256": allowed.sha256}
     headline = result["metrics"][f"recall@{evaluation.ks[0]}"]["value"]
     log.info("evaluate %s: %d users, %d targets, recall@%d %s, %.1f s", surface, result["n_users"], result["n_targets"],
              evaluation.ks[0], "none" if headline is None else f"{headline:.4f}", sum(clock.seconds.values()))

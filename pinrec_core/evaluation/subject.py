@@ -90,10 +90,15 @@ def suited(generation: GenerationConfig, model: PinRec) -> GenerationConfig:
     return generation.model_copy(update={"offset_shares": offsets, "budgets": known})
 
 
-def exact_retriever(model: PinRec, surface: str, generation: GenerationConfig) -> Retriever:
-    """The retriever that serves, over an index of the model's own items: exact up to the default limit, IVF beyond."""
+def exact_retriever(model: PinRec, surface: str, generation: GenerationConfig,
+                    allowed_I: np.ndarray | None = None) -> Retriever:
+    """The retriever that serves, over an index of the model's own items: exact up to the default limit, IVF beyond.
+
+    `allowed_I` (bool) says which of them, None = all that are retrievable.
+    """
     vectors_ID = model.search_vectors(surface)
-    index = ItemIndex.build(vectors_ID.numpy(), model.retrievable_I.numpy(), IndexConfig())
+    index = ItemIndex.build(vectors_ID.numpy(), model.retrievable_I.numpy() if allowed_I is None else allowed_I,
+                            IndexConfig())
     return Retriever(model, index, generation, vectors_ID)
 
 

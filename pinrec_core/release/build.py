@@ -23,6 +23,7 @@ from pinrec_core.registry import release_path
 from pinrec_core.release import bundle
 from pinrec_core.release.evidence import PER_USER_NAME
 from pinrec_core.release.histories import write_histories
+from pinrec_core.release.index import write_index
 from pinrec_core.release.verdict import (
     EVALUATIONS_FOLDER,
     VERDICT_NAME,
@@ -31,7 +32,6 @@ from pinrec_core.release.verdict import (
     Verdict,
     read_verdict,
 )
-from pinrec_core.retrieval.index import ItemIndex
 
 log = logging.getLogger("pinrec")
 
@@ -41,7 +41,8 @@ def build_index(dataset: Path, verdict: Path, registry: str, *, surface: str, ge
     """Write the surface's release to `<registry>/releases/<id>/` and return its id, the manifest's fingerprint.
 
     A release that is there already is reused. Raises PinrecError if the verdict did not pass the surface,
-    IntegrityError if the model or the dataset is not the one that was evaluated, or anything was altered.
+    IntegrityError if the model or the dataset is not the one that was evaluated, or anything was altered; what
+    `write_index` raises.
     """
     judged, verdict_manifest = read_verdict(verdict)
     passed = _passed_surface(judged, surface)
@@ -51,16 +52,17 @@ def build_index(dataset: Path, verdict: Path, registry: str, *, surface: str, ge
         folder = Path(aside)
         model = _take_model(passed, folder / bundle.MODEL)
         _same_items(model, opened, passed.model_path)
-        kind = _write_index(model, surface, folder / bundle.INDEX, index, passed.model_fingerprint)
         users = write_histories(opened, folder / bundle.HISTORIES, model.config.max_length)
         storage.write_bytes(str(folder / bundle.GENERATION), generation.model_dump_json(indent=1).encode())
         _take_evidence(Path(verdict), folder, surface)
+        indexed = write_index(folder, model, surface, index, opened)
         manifest = write_manifest(
             folder, kind="release", config_fingerprint=fingerprint_of(generation, index),
             parents={"dataset": passed.dataset_fingerprint, "model": passed.model_fingerprint,
                      "evaluation": passed.evaluation_fingerprint, "verdict": verdict_manifest.fingerprint},
-            counts={"users": users, "items": model.n_items, "indexed_items": kind["items"]},
-            facts=_facts(surface, opened, passed, verdict_manifest, folder) | {"index": kind["kind"]})
+            counts={"users": users, "items": model.n_items, "indexed_items": indexed.description["items"]},
+            facts=_facts(surface, opened, passed, verdict_manifest, folder) | {"index": indexed.description["kind"]})
+        indexed.write_curve(folder)
         _publish(registry, folder, manifest)
     return manifest.fingerprint
 
@@ -97,16 +99,6 @@ def _same_items(model: PinRec, dataset: Dataset, model_path: str) -> None:
     if not model.items["item_id"].equals(dataset.items["item_id"]):
         raise IntegrityError(f"model {model_path} has {model.n_items} items, the dataset {dataset.n_items}, and "
                              "their ids or order differ; train on this dataset")
-
-
-def _write_index(model: PinRec, surface: str, folder: Path, config: IndexConfig, model_fingerprint: str) -> dict:
-    folder.mkdir()
-    built = ItemIndex.build(model.search_vectors(surface).numpy(), model.retrievable_I.numpy(), config)
-    built.save(folder)
-    description = {"kind": built.kind.value, "items": built.n_items, "dimension": built.index.d,
-                   "model_fingerprint": model_fingerprint, "config": config.model_dump(mode="json")}
-    storage.write_bytes(str(folder / Path(bundle.INDEX_DESCRIPTION).name), json.dumps(description, indent=1).encode())
-    return description
 
 
 def _take_evidence(verdict: Path, folder: Path, surface: str) -> None:

@@ -19,6 +19,7 @@ from pinrec_core.manifest import Manifest, read_manifest
 MODEL = "model"
 INDEX = "index"
 INDEX_DESCRIPTION = f"{INDEX}/index.json"
+CURVE = f"{INDEX}/curve.json"  # not in the manifest
 HISTORIES = "histories.parquet"
 GENERATION = "generation.json"
 EVALUATION = "evaluation.json"

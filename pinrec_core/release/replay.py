@@ -15,19 +15,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from pinrec_core.config import EvaluationConfig, IndexConfig
+from pinrec_core.config import IndexConfig
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.errors import IntegrityError
-from pinrec_core.evaluation.cohort import Cohort, build_cohort
+from pinrec_core.evaluation.cohort import Cohort
 from pinrec_core.evaluation.metrics import recall, target_ranks, user_means
 from pinrec_core.evaluation.table import MODEL
 from pinrec_core.release import bundle
 from pinrec_core.release.answer import answer
 from pinrec_core.release.load import LoadedRelease, load_release
+from pinrec_core.release.sample import sampled_cohort, user_ids
 from pinrec_core.release.verification import Check, Verification, fingerprints_of
 from pinrec_core.retrieval.index import set_threads
+from pinrec_core.retrieval.sweep import ANN_K
 
-ANN_K = 100
 _ANSWER_N = 20  # items asked for by the one request that goes the whole way, user id to titles
 _RECALL = f"{MODEL}.recall@"  # columns of per_user.parquet that are replayed
 
@@ -69,9 +70,7 @@ def verify(directory: Path, release_id: str, dataset: Path, index: IndexConfig) 
 
 def replay(release: LoadedRelease, dataset: Dataset, evaluated: pa.Table, limit: int) -> Replayed:
     """Ask the release again for a fixed sample of at most `limit` evaluated users, with their histories of then."""
-    cohort = build_cohort(dataset, release.surface, EvaluationConfig())
-    known_U = cohort.user_U[np.isin(_ids(dataset, cohort.user_U), evaluated["user_id"].to_pylist())]
-    cohort = cohort.of_users(np.random.default_rng(0).permutation(known_U)[:limit])
+    cohort = sampled_cohort(dataset, release.surface, evaluated, limit)
     lists, vectors, seconds = [], [np.zeros((0, release.retriever.index.dimension), np.float32)], []
     for request in range(len(cohort)):
         histories = cohort.histories(dataset, request, request + 1, release.model.config.max_length)
@@ -81,7 +80,7 @@ def replay(release: LoadedRelease, dataset: Dataset, evaluated: pa.Table, limit:
         seconds.append(time.perf_counter() - start)
         lists.append(found.item_RN)
         vectors.append(queries.search_MD)
-    return Replayed(cohort=cohort, users=_ids(dataset, cohort.user_U).tolist(), search_MD=np.concatenate(vectors),
+    return Replayed(cohort=cohort, users=user_ids(dataset, cohort.user_U).tolist(), search_MD=np.concatenate(vectors),
                     item_RN=np.concatenate(lists) if lists else np.zeros((0, 0), np.int64), latency_R=np.array(seconds))
 
 
@@ -138,10 +137,6 @@ def _whole_answer(release: LoadedRelease, replayed: Replayed) -> Check:
     return Check(name="whole_answer", passed=distinct == expected, observed=distinct, limit=expected,
                  sentence=f"{release.surface}: one user asked by id got {distinct} distinct items, {expected} are "
                  "expected")
-
-
-def _ids(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
-    return dataset.user_ids.take(pa.array(rows)).to_numpy(zero_copy_only=False)
 
 
 def _peak_mb() -> float:

@@ -36,8 +36,12 @@ def compress(queries: Queries, merge_cosine: float, total: int | np.ndarray) -> 
     owner_BQ = merge_owners(queries.vector_BQD, merge_cosine, queries.kind_Q)
     levels = ((queries.outcome_Q, queries.share_Q), (queries.offset_Q, queries.offset_share_Q),
               (queries.step_Q, queries.decay_Q))
-    distinct, place_B = np.unique(total, return_inverse=True)
-    budget_BQ = pool_budgets(np.stack([query_budgets(int(each), *levels) for each in distinct])[place_B], owner_BQ)
+    if isinstance(total, int):
+        budget_BQ = query_budgets(total, *levels)
+    else:
+        distinct, place_B = np.unique(total, return_inverse=True)
+        budget_BQ = np.stack([query_budgets(int(each), *levels) for each in distinct])[place_B]
+    budget_BQ = pool_budgets(budget_BQ, owner_BQ)
     kept_BQ = owner_BQ == np.arange(owner_BQ.shape[1])
     width = int(kept_BQ.sum(axis=1).max(initial=0))
     column_BP = np.argsort(~kept_BQ, axis=1, kind="stable")[:, :width]

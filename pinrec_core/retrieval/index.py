@@ -1,7 +1,8 @@
-"""The item index: exact inner product for small catalogues, IVF with an HNSW coarse quantizer and fp16 beyond.
+"""The item index: exact inner product for small catalogues, beyond them cells (IVF) or a graph (HNSW) of coded vectors.
 
 The index is item vectors only; row numbers map to dense item indices through `items.npy`. Every release measures its
-approximation against exact search on its own queries (`ann_recall`), because it depends on the data.
+approximation against exact search on its own queries (`ann_recall`), because it depends on the data. How much of an
+approximate index a search visits is its `setting`, which `sweep` chooses and the saved index keeps.
 
 A model with score biases gives item vectors and queries more columns (`PinRec.search_vectors`, `search_queries`), which
 turn the score into an inner product.
@@ -21,14 +22,15 @@ import numpy as np
 
 from pinrec_core.config import IndexConfig, IndexKind
 from pinrec_core.errors import DataError, IntegrityError
+from pinrec_core.retrieval.kinds import ADD_BLOCK, LINKS, check_memory, empty_index, sample_size
 from pinrec_core.retrieval.subset import Subset
 from pinrec_core.schemas import NO_ITEM
 
 INDEX_NAME = "index.faiss"
 ITEMS_NAME = "items.npy"
-_ADD_BLOCK = 65536  # rows added at a time, so that building needs little beyond the vectors themselves
-_HNSW_LINKS = 32  # links per node of the coarse quantizer
-_CELL_POINTS = 39  # training points below which faiss considers a cell under-trained
+_UNTUNED = {IndexKind.IVF: 32, IndexKind.HNSW: 128}  # setting of an index that nothing has chosen one for
+_SCORED = 1024  # queries whose neighbours' vectors are held at a time
+_GRAPH_MARGIN = 32  # cells looked at beyond those that are visited, so that the graph finds the nearest
 
 
 def set_threads(threads: int) -> None:
@@ -49,22 +51,51 @@ class ItemIndex:
     def build(cls, vector_ID: np.ndarray, retrievable_I: np.ndarray, config: IndexConfig) -> ItemIndex:
         """Index the rows of `vector_ID` (float32, unit, perhaps with columns of biases) that are retrievable.
 
-        Raises DataError if there is none.
+        Raises DataError if there is none, ConfigError if the index would take more memory than configured.
         """
         item_N = np.flatnonzero(retrievable_I).astype(np.int64)
         if not len(item_N):
             raise DataError("no item is of a retrievable type, so there is nothing to index; see log.retrievable_types")
-        exact = config.kind is IndexKind.FLAT or (config.kind is IndexKind.AUTO and len(item_N) < config.exact_below)
-        D = vector_ID.shape[1]
-        index = faiss.IndexFlatIP(D) if exact else _trained_ivf(vector_ID, item_N, config)
-        for start in range(0, len(item_N), _ADD_BLOCK):
-            index.add(_rows(vector_ID, item_N[start : start + _ADD_BLOCK]))
-        return cls(index, item_N)
+        shape = len(item_N), vector_ID.shape[1]
+        check_memory(*shape, config)
+        index, most = empty_index(*shape, config), sample_size(len(item_N), config)
+        if most:
+            chosen_N = np.sort(np.random.default_rng(0).choice(item_N, most, replace=False))
+            index.train(_rows(vector_ID, chosen_N))
+        for start in range(0, len(item_N), ADD_BLOCK):
+            index.add(_rows(vector_ID, item_N[start : start + ADD_BLOCK]))
+        built = cls(index, item_N)
+        built.setting = config.nprobe or _UNTUNED.get(built.kind, 0)
+        return built
 
     @property
     def kind(self) -> IndexKind:
-        """FLAT (exact) or IVF (approximate)."""
-        return IndexKind.FLAT if isinstance(self.index, faiss.IndexFlat) else IndexKind.IVF
+        """FLAT (exact), IVF or HNSW (approximate)."""
+        if isinstance(self.index, faiss.IndexFlat):
+            return IndexKind.FLAT
+        return IndexKind.IVF if isinstance(self.index, faiss.IndexIVF) else IndexKind.HNSW
+
+    @property
+    def setting(self) -> int:
+        """How much a search visits: cells of an IVF index (nprobe), nodes kept in view in a graph (efSearch), or 0."""
+        if self.kind is IndexKind.FLAT:
+            return 0
+        return self.index.nprobe if self.kind is IndexKind.IVF else self.index.hnsw.efSearch
+
+    @setting.setter
+    def setting(self, value: int) -> None:
+        if self.kind is IndexKind.IVF:
+            self.index.nprobe = min(value, self.index.nlist)
+            faiss.downcast_index(self.index.quantizer).hnsw.efSearch = self.index.nprobe + _GRAPH_MARGIN
+        elif self.kind is IndexKind.HNSW:
+            self.index.hnsw.efSearch = value
+
+    @property
+    def largest_setting(self) -> int:
+        """The setting at which everything is visited; 0 of an exact index."""
+        if self.kind is IndexKind.FLAT:
+            return 0
+        return self.index.nlist if self.kind is IndexKind.IVF else self.n_items
 
     @property
     def dimension(self) -> int:
@@ -91,45 +122,72 @@ class ItemIndex:
                exhaustive: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """The k best items of each query by inner product, best first: (score_MK float32, item_MK int64).
 
-        k is cut to the number of items, those of the `subset` if one is given. Where an IVF search visits fewer than k
-        items the rest is NO_ITEM with score -inf; `exhaustive` visits every cell, so that this cannot happen.
+        k is cut to the number of items, those of the `subset` if one is given. Where a search visits fewer than k items
+        the rest is NO_ITEM with score -inf; `exhaustive` visits everything, so that this cannot happen. The rarer the
+        subset, the more is visited for it. A graph visits more for more than `setting` neighbours, too.
         """
         subset = subset or self.everything
         k = min(k, subset.n_items)
+        query_MD = np.ascontiguousarray(query_MD, np.float32)
         if not k:
             return np.zeros((len(query_MD), 0), np.float32), np.zeros((len(query_MD), 0), np.int64)
-        score_MK, row_MK = self.index.search(np.ascontiguousarray(query_MD, np.float32), k,
-                                             params=self._parameters(subset, exhaustive))
+        visited = self.largest_setting if exhaustive else self._visited(k, subset)
+        if self.kind is IndexKind.HNSW and visited == self.n_items:
+            score_MK, row_MK = self.index.storage.search(query_MD, k, params=_only(subset))
+        else:
+            score_MK, row_MK = self.index.search(query_MD, k, params=self._parameters(visited, subset))
         missing_MK = row_MK < 0
         item_MK = self.item_N[np.where(missing_MK, 0, row_MK)]
         item_MK[missing_MK], score_MK[missing_MK] = NO_ITEM, -np.inf
         return score_MK, item_MK
 
-    def _parameters(self, subset: Subset, exhaustive: bool) -> faiss.SearchParameters | None:
-        """How to search; None = as the index is set. The rarer what is wanted, the more cells are visited for it."""
+    def _visited(self, k: int, subset: Subset) -> int:
+        """The setting for k items of a subset: `setting` unless the subset is rare, or k too much for a graph."""
+        visited = math.ceil(self.setting * self.n_items / subset.n_items)
+        if self.kind is IndexKind.HNSW:
+            visited = max(visited, k)
+            if visited > self.setting and visited * LINKS >= subset.n_items:
+                return self.n_items  # each node in view has its links compared, so comparing all is no more work
+        return min(visited, self.largest_setting)
+
+    def _parameters(self, visited: int, subset: Subset) -> faiss.SearchParameters | None:
+        """How to search; None = as the index is set."""
         if self.kind is IndexKind.FLAT:
-            return subset.selector and faiss.SearchParameters(sel=subset.selector)
-        if not (exhaustive or subset.selector):
+            return _only(subset)
+        if visited == self.setting and not subset.selector:
             return None
-        nprobe = self.index.nlist if exhaustive else math.ceil(self.index.nprobe * self.n_items / subset.n_items)
-        return faiss.SearchParametersIVF(sel=subset.selector, nprobe=min(nprobe, self.index.nlist))
+        if self.kind is IndexKind.HNSW:
+            return faiss.SearchParametersHNSW(sel=subset.selector, efSearch=visited)
+        nearest = faiss.SearchParametersHNSW(efSearch=visited + _GRAPH_MARGIN,
+                                             bounded_queue=visited < self.largest_setting)
+        return faiss.SearchParametersIVF(sel=subset.selector, nprobe=visited, quantizer_params=nearest)
 
     def ann_recall(self, query_MD: np.ndarray, vector_ID: np.ndarray, k: int = 100) -> float:
         """Share of the exact top k of `vector_ID` that `search` finds, mean over queries; NaN without queries.
 
         Higher is better, 1 = exact. Compared by score, so that items tied with the k-th count as found.
         """
+        return self.share_found(query_MD, vector_ID, self.exact_kth(query_MD, vector_ID, k), k)
+
+    def exact_kth(self, query_MD: np.ndarray, vector_ID: np.ndarray, k: int) -> np.ndarray:
+        """Score of each query's k-th best indexed item by exact search over `vector_ID`, [M]."""
         if not len(query_MD):
-            return math.nan
-        query_MD = np.ascontiguousarray(query_MD, np.float32)
-        reference = faiss.IndexFlatIP(vector_ID.shape[1])
-        reference.add(_rows(vector_ID, self.item_N))
-        k = min(k, self.n_items)
-        exact_MK, _ = reference.search(query_MD, k)
-        _, item_MK = self.search(query_MD, k)
-        score_MK = np.einsum("md,mkd->mk", query_MD, vector_ID[np.maximum(item_MK, 0)])
-        found_MK = (item_MK != NO_ITEM) & (score_MK >= exact_MK[:, -1:] - 1e-5)
-        return float(found_MK.mean())
+            return np.zeros(0, np.float32)
+        whole = self.n_items == len(vector_ID)  # then the vectors need no copy
+        held_ND = np.ascontiguousarray(vector_ID, np.float32) if whole else _rows(vector_ID, self.item_N)
+        best_MK, _ = faiss.knn(np.ascontiguousarray(query_MD, np.float32), held_ND, min(k, self.n_items),
+                               metric=faiss.METRIC_INNER_PRODUCT)
+        return best_MK[:, -1]
+
+    def share_found(self, query_MD: np.ndarray, vector_ID: np.ndarray, kth_M: np.ndarray, k: int) -> float:
+        """Share of the k items scoring `kth_M` and above that `search` finds, mean over queries; NaN without any."""
+        found, k = 0, min(k, self.n_items)
+        for start in range(0, len(query_MD), _SCORED):
+            part = slice(start, start + _SCORED)
+            _, item_MK = self.search(query_MD[part], k)
+            score_MK = np.einsum("md,mkd->mk", query_MD[part], vector_ID[np.maximum(item_MK, 0)])
+            found += int(((item_MK != NO_ITEM) & (score_MK >= kth_M[part, None] - 1e-5)).sum())
+        return found / (len(query_MD) * k) if len(query_MD) else math.nan
 
     def save(self, directory: Path) -> None:
         """Write index.faiss and items.npy into an existing directory (the caller stages and seals it)."""
@@ -150,17 +208,8 @@ class ItemIndex:
         return cls(index, item_N)
 
 
-def _trained_ivf(vector_ID: np.ndarray, item_N: np.ndarray, config: IndexConfig) -> faiss.Index:
-    wanted = config.nlist or int(4 * math.sqrt(len(item_N)))
-    nlist = max(1, min(wanted, len(item_N) // _CELL_POINTS))
-    index = faiss.index_factory(vector_ID.shape[1], f"IVF{nlist}_HNSW{_HNSW_LINKS},SQfp16", faiss.METRIC_INNER_PRODUCT)
-    sample_N = item_N
-    most = nlist * index.cp.max_points_per_centroid
-    if len(item_N) > most:
-        sample_N = np.sort(np.random.default_rng(0).choice(item_N, most, replace=False))
-    index.train(_rows(vector_ID, sample_N))
-    index.nprobe = min(config.nprobe, nlist)
-    return index
+def _only(subset: Subset) -> faiss.SearchParameters | None:
+    return subset.selector and faiss.SearchParameters(sel=subset.selector)
 
 
 def _rows(vector_ID: np.ndarray, item_N: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pinrec_core.config import EvaluationConfig, GenerationConfig
+from pinrec_core.config import EvaluationConfig, GenerationConfig, IndexConfig
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.errors import ConfigError, IntegrityError
 from pinrec_core.evaluation import subject
@@ -16,7 +16,7 @@ from pinrec_core.manifest import read_manifest
 from pinrec_core.model.io import load_model
 
 SETTINGS = {"generation": GenerationConfig(candidates=20),
-            "evaluation": EvaluationConfig(ks=(5, 20), bootstrap_samples=50)}
+            "evaluation": EvaluationConfig(ks=(5, 20), bootstrap_samples=50), "index": IndexConfig()}
 
 
 def run(dataset_dir, model_dir, output, surface="home", registry="", **changes):
@@ -173,3 +173,15 @@ def test_chunks_do_not_show(dataset_dir, model_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(subject, "_CHUNK", 2)
     parts, _ = run(dataset_dir, model_dir, tmp_path / "parts", **deep)
     assert parts == whole
+
+
+def test_what_the_allow_list_leaves_out_is_not_retrieved(dataset_dir, model_dir, tmp_path):
+    allow = tmp_path / "allow.txt"
+    allow.write_text("p1\n")  # a target of one user only
+    index = IndexConfig(allow={"home": str(allow)})
+    found, manifest = run(dataset_dir, model_dir, tmp_path / "out", index=index)
+    rows = {row["name"]: row for row in found["rows"]}
+    assert rows["pinrec"]["coverage@20"] == 1 / 40 and rows["popularity"]["recall@5"] == 1
+    assert found["metrics"]["recall@20"]["value"] == pytest.approx(1 / 6)  # half of one of three users
+    other, elsewhere = run(dataset_dir, model_dir, tmp_path / "all")
+    assert found["allow_sha256"] and not other["allow_sha256"] and manifest.fingerprint != elsewhere.fingerprint

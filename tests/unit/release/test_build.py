@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -18,8 +19,9 @@ from pinrec_core.release.bundle import REQUIRED, read_release
 from pinrec_core.release.gate import gate
 from pinrec_core.release.histories import read_history
 from pinrec_core.release.load import load_release
+from pinrec_core.release.replay import verify
 
-from .world import END_MS, GENERATION, build, gate_config, write_model
+from .world import END_MS, GENERATION, build, evaluate_model, gate_config, write_model
 
 
 def test_the_release_holds_everything_under_one_fingerprint(world, verdicts, registry, releases):
@@ -177,3 +179,53 @@ def test_a_model_with_the_index_of_another_is_refused_even_under_a_new_manifest(
         load_release(folder, new.fingerprint)
     for model in ("model-home", "model-home2"):
         assert read_manifest(world / model, "model").fingerprint in str(error.value)
+
+
+@pytest.fixture
+def allow_list(tmp_path) -> IndexConfig:
+    """60 of the world's items may be answered with on home; two more ids are nobody's."""
+    path = tmp_path / "allow.txt"
+    path.write_text("\n".join(["", *(f"i{n}" for n in range(0, 120, 2)), "i0", " poem ", "i999", ""]))
+    return IndexConfig(allow={"home": str(path)})
+
+
+@pytest.fixture
+def allowed_verdict(world, allow_list, tmp_path) -> Path:
+    """A verdict over home, evaluated under the allow list."""
+    evaluation = evaluate_model(world, "home", "home", output=f"evaluation-{tmp_path.name}", index=allow_list)
+    config = gate_config().model_copy(update={"floors": {"home": {"recall@10": 0.0}}})
+    gate([evaluation], tmp_path / "verdict", gate=config)
+    return tmp_path / "verdict"
+
+
+def test_a_release_holds_only_what_the_allow_list_names(world, allow_list, allowed_verdict, tmp_path, caplog):
+    caplog.set_level("WARNING", "pinrec")
+    release_id = build(world, allowed_verdict, tmp_path, "home", index=allow_list)
+    assert "60 items allowed, 2 ids are no retrievable item" in caplog.text
+    folder = tmp_path / "releases" / release_id
+    assert load_release(folder, release_id).retriever.index.item_N.tolist() == list(range(0, 120, 2))
+    told = json.loads((folder / "index" / "index.json").read_text())["allow"]
+    assert told == {"sha256": hashlib.sha256(Path(allow_list.allow["home"]).read_bytes()).hexdigest(), "unknown": 2}
+    assert verify(folder, release_id, world / "dataset", allow_list).passed
+
+
+def test_an_allow_list_other_than_the_evaluated_one_is_refused(world, verdicts, allow_list, allowed_verdict, tmp_path):
+    with pytest.raises(IntegrityError, match="allow list .* sha256 [0-9a-f]{64}, that of its evaluation none"):
+        build(world, verdicts["first"], tmp_path, "home", index=allow_list)
+    path = Path(allow_list.allow["home"])
+    path.write_text(path.read_text() + "i1\n")
+    with pytest.raises(IntegrityError, match="evaluate and gate again"):
+        build(world, allowed_verdict, tmp_path, "home", index=allow_list)
+
+
+def test_an_allow_list_that_allows_nothing_is_refused(world, verdicts, allow_list, tmp_path):
+    path = Path(allow_list.allow["home"])
+    path.write_text("poem\n\n")
+    with pytest.raises(DataError, match="none of its 1 ids is a retrievable item"):
+        build(world, verdicts["first"], tmp_path, "home", index=allow_list)
+    path.write_bytes(b"i0\n\xff")
+    with pytest.raises(DataError, match="not UTF-8 text at byte 3"):
+        build(world, verdicts["first"], tmp_path, "home", index=allow_list)
+    path.unlink()
+    with pytest.raises(IntegrityError, match="no such file"):
+        build(world, verdicts["first"], tmp_path, "home", index=allow_list)

@@ -39,11 +39,13 @@ TRAIN_END_MS = END_MS - 2 * DAY_MS
 GENERATION = GenerationConfig(steps=2, candidates=20)
 
 
-def evaluate_model(world: Path, name: str, surface: str, registry: str = "", output: str = "") -> Path:
+def evaluate_model(world: Path, name: str, surface: str, registry: str = "", output: str = "",
+                   index: IndexConfig | None = None) -> Path:
     """Evaluate world/model-<name> for real."""
     output = world / (output or f"evaluation-{name}")
     evaluate(world / "dataset", world / f"model-{name}", output, surface=surface, generation=GENERATION,
-             evaluation=EvaluationConfig(ks=(10, 20), bootstrap_samples=50), registry=registry)
+             evaluation=EvaluationConfig(ks=(10, 20), bootstrap_samples=50), index=index or IndexConfig(),
+             registry=registry)
     return output
 
 

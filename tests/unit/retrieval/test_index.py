@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pinrec_core.config import IndexConfig, IndexKind
+from pinrec_core.config import Codes, IndexConfig, IndexKind
 from pinrec_core.errors import DataError, IntegrityError
 from pinrec_core.retrieval.index import ItemIndex
 
@@ -27,6 +27,15 @@ def query_MD():
 @pytest.fixture(scope="module")
 def ivf(vector_ID):
     return ItemIndex.build(vector_ID, np.ones(4000, bool), IndexConfig(kind=IndexKind.IVF, nlist=64, nprobe=16))
+
+
+APPROXIMATE = [(kind, codes) for kind in (IndexKind.IVF, IndexKind.HNSW) for codes in Codes]
+
+
+@pytest.fixture(scope="module", params=APPROXIMATE, ids="-".join)
+def approximate(request, vector_ID):
+    kind, codes = request.param
+    return ItemIndex.build(vector_ID, np.ones(4000, bool), IndexConfig(kind=kind, codes=codes))
 
 
 def test_flat_is_brute_force_over_retrievable_items(vector_ID, query_MD):
@@ -72,7 +81,55 @@ def test_exhaustive_search_visits_every_cell(vector_ID, query_MD):
     narrow = ItemIndex.build(vector_ID, np.ones(4000, bool), IndexConfig(kind=IndexKind.IVF, nlist=64, nprobe=1))
     score_MK, item_MK = narrow.search(query_MD, 1000)
     assert (item_MK[:, -1] == -1).all() and (score_MK[:, -1] == -np.inf).all()
-    assert (narrow.search(query_MD, 1000, exhaustive=True)[1] >= 0).all()
+
+
+def test_exhaustive_search_finds_everything_in_order(approximate, query_MD):
+    score_MK, item_MK = approximate.search(query_MD, 4000, exhaustive=True)
+    assert (np.sort(item_MK) == np.arange(4000)).all() and (np.diff(score_MK) <= 0).all()
+
+
+def test_more_is_visited_at_a_higher_setting(approximate, vector_ID, query_MD):
+    before, recalls = approximate.setting, []
+    for approximate.setting in (2, 8, 64, 4000):
+        recalls.append(approximate.ann_recall(query_MD, vector_ID, 50))
+    approximate.setting = before
+    assert (np.diff(recalls) >= 0).all() and recalls[0] < 0.9 < 0.97 < recalls[-1]
+
+
+def test_a_setting_is_saved_with_the_index(approximate, query_MD, tmp_path):
+    before, approximate.setting = approximate.setting, 5
+    approximate.save(tmp_path)
+    loaded = ItemIndex.load(tmp_path)
+    assert loaded.setting == 5 and loaded.kind is approximate.kind
+    assert (loaded.search(query_MD, 10)[1] == approximate.search(query_MD, 10)[1]).all()
+    approximate.setting = before
+
+
+def test_the_graph_finds_the_nearest_cells(vector_ID, query_MD):
+    index = ItemIndex.build(vector_ID, np.ones(4000, bool), IndexConfig(kind=IndexKind.IVF, nlist=100, nprobe=60))
+    graph = index.index.quantizer
+    cell_ML = np.argsort(-query_MD @ graph.reconstruct_n(0, 100).T, axis=1)[:, :60]
+    found_ML = graph.search(query_MD, 60)[1]
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(cell_ML, found_ML, strict=True)]) > 0.999
+
+
+@pytest.mark.parametrize("share", [0.5, 0.1, 0.002])
+def test_a_subset_is_searched_as_well_as_the_whole(approximate, vector_ID, query_MD, share):
+    chosen_I = np.random.default_rng(5).random(4000) < share
+    subset = approximate.subset(share, lambda: chosen_I)
+    item_MK = approximate.search(query_MD, 20, subset=subset)[1]
+    assert chosen_I[item_MK[item_MK >= 0]].all()
+    brute_MK = np.argsort(np.where(chosen_I, -query_MD @ vector_ID.T, np.inf), axis=1)[:, :20][:, : chosen_I.sum()]
+    assert np.mean([np.isin(a, b).mean() for a, b in zip(brute_MK, item_MK, strict=True)]) > 0.9
+
+
+@pytest.mark.parametrize(("kind", "codes"), APPROXIMATE)
+def test_equal_inputs_give_equal_bytes(kind, codes, vector_ID, tmp_path):
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        ItemIndex.build(vector_ID, np.ones(4000, bool), IndexConfig(kind=kind, codes=codes)).save(tmp_path / name)
+    for name in ("index.faiss", "items.npy"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
 
 
 def test_k_is_cut_to_the_items(vector_ID, query_MD):

@@ -23,7 +23,7 @@ def times(histories):
     return np.array([history.time_T[-1] + LATER if len(history.time_T) else LATER for history in histories])
 
 
-@pytest.mark.parametrize("index", [{}, {"kind": IndexKind.IVF, "nlist": 6, "nprobe": 1}])
+@pytest.mark.parametrize("index", [{}, {"kind": IndexKind.IVF, "nlist": 6, "nprobe": 1}, {"kind": IndexKind.HNSW}])
 @pytest.mark.parametrize("n", [1, 7, 60, 10_000])
 def test_exactly_n_distinct_retrievable_items(model, histories, index, n):
     found = retriever(model, index).retrieve(histories, "home", times(histories), n=n)
