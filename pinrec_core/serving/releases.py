@@ -137,7 +137,9 @@ def _told(error: Exception) -> str:
 
 
 def _settle_memory() -> None:
-    """Collect what a swap left, and spare later collections what stays: looking at it would hold up answers."""
-    gc.unfreeze()
+    """Spare later collections what stays: looking at all of it would hold up answers for a tenth of a second and more.
+
+    What a swap lets go of is freed by then, without a collection, because nothing large of a release is in a cycle.
+    """
     gc.collect()
     gc.freeze()
