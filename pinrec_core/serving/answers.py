@@ -37,8 +37,8 @@ async def prepare(request: RetrieveRequest, live: Live, store: GuardedStore | No
     _check_names(request, live)
     time_ms = round(time.time() * 1000) if request.time_ms is None else request.time_ms
     history, strange = await _history(request, live, store, metrics)
-    history = History(*(column[-live.max_length :] for column in history))
-    length = len(history.item_T)
+    length = min(len(history.item_T), live.max_length - (request.context is not None))
+    history = History(*(column[len(column) - length :] for column in history))
     if request.context:
         history = history.followed_by(await _context_item(request.context.item_id, live), live.surface_code, time_ms)
     excluded, strange_exclude = _excluded(request, live, history)
