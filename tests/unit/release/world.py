@@ -56,9 +56,13 @@ def verify_here(world: Path, registry: Path | str, release_id: str) -> None:
     write_bytes(verification_path(str(registry), release_id), found.model_dump_json().encode())
 
 
-def gate_config(floor: float = 0.0, policy: Policy = Policy.ALL) -> GateConfig:
+def gate_config(floor: float = 0.0, policy: Policy = Policy.ALL, **settings) -> GateConfig:
     """Floors on recall@10 that 60 users are enough for."""
-    return GateConfig(floors={surface: {"recall@10": floor} for surface in LOG.surfaces}, min_users=20, policy=policy)
+    settings = {"floors": {surface: {"recall@10": floor} for surface in LOG.surfaces}, "min_users": 20} | settings
+    return GateConfig(policy=policy, **settings)
+
+
+ANY_CHANGE = {"change_against_live": {"tolerance": 1.0}}  # rules that let a candidate lose all against live
 
 
 def build(world: Path, verdict: Path, registry: Path | str, surface: str, **settings) -> str:
