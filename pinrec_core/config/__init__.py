@@ -14,7 +14,6 @@ from pinrec_core.config.gate import (
     EmbeddingHealth,
     Floor,
     GateConfig,
-    Level,
     MaxDropPerSlice,
     OnReject,
     Policy,
@@ -25,7 +24,7 @@ from pinrec_core.config.launch import LaunchConfig, Launcher, TrainJobConfig
 from pinrec_core.config.log import MAX_ACTIONS, LogConfig
 from pinrec_core.config.model import AttentionBias, Conditioning, ModelConfig
 from pinrec_core.config.retrieval import Codes, EngineKind, GenerationConfig, IndexConfig, IndexKind
-from pinrec_core.config.section import Incidental, Positive, Section, Share
+from pinrec_core.config.section import Incidental, Level, Positive, Section, Share
 from pinrec_core.config.training import (
     ExpertWeights,
     FinetuneConfig,

@@ -20,7 +20,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from pinrec_core.config.section import Positive, Section, Share
+from pinrec_core.config.section import Level, Positive, Section, Share
 from pinrec_core.errors import explain
 
 Baseline = Literal["popularity", "surface_popularity", "recent_surface_popularity", "recent_surface_exposure",
@@ -33,13 +33,6 @@ class Policy(StrEnum):
 
     ALL = "all"  # none moves unless every surface passes
     EACH = "each"  # each surface that passes moves
-
-
-class Level(StrEnum):
-    """What becomes of a rule that fails."""
-
-    ERROR = "error"  # its surface is rejected
-    WARN = "warn"  # it is told
 
 
 class Undecided(StrEnum):

@@ -11,12 +11,12 @@ from pydantic import Field, ValidationError, model_validator
 
 from pinrec_core.config.data import AggregateConfig, ValidateConfig
 from pinrec_core.config.evaluation import EvaluationConfig
-from pinrec_core.config.gate import GateConfig, Level
+from pinrec_core.config.gate import GateConfig
 from pinrec_core.config.launch import LaunchConfig
 from pinrec_core.config.log import LogConfig
 from pinrec_core.config.model import ModelConfig
 from pinrec_core.config.retrieval import GenerationConfig, IndexConfig
-from pinrec_core.config.section import Section
+from pinrec_core.config.section import Level, Section
 from pinrec_core.config.training import FinetuneConfig, PretrainConfig
 from pinrec_core.errors import ConfigError, explain
 

@@ -48,8 +48,8 @@ class RuleResult(BaseModel):
 
     @property
     def word(self) -> str:
-        """The outcome for a person: a failure that is only told is a "warning"."""
-        return self.outcome.value if self.passed or self.rejects else "warning"
+        """The outcome for a person: a failure that is only told is "warned" of."""
+        return self.outcome.value if self.passed or self.rejects else "warned"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

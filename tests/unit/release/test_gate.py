@@ -100,7 +100,7 @@ def test_a_failed_floor_of_level_warn_is_told_and_rejects_nothing(make_evaluatio
     verdict = gate([make_evaluation("home", 0.5)], tmp_path / "v", gate=GateConfig(floors=floors))
     assert verdict.decision is Decision.PROMOTE and verdict.reasons == []
     assert verdict.warnings == ["home recall@50 0.600 (n = 100) is below its floor 0.900"]
-    assert [rule.word for rule in verdict.surfaces["home"].rules if rule.rule == "floor"] == ["passed", "warning"]
+    assert [rule.word for rule in verdict.surfaces["home"].rules if rule.rule == "floor"] == ["passed", "warned"]
 
 
 def test_floors_that_can_only_warn_are_no_floor(make_evaluation, tmp_path):

@@ -68,7 +68,7 @@ def test_without_a_live_release_there_is_no_baseline():
 
 def test_a_drop_that_is_only_told_rejects_nothing():
     result = change_against_live(HOME, live(-0.06, -0.04), RULE.model_copy(update={"level": Level.WARN}), USERS)
-    assert not result.passed and not result.rejects and result.word == "warning"
+    assert not result.passed and not result.rejects and result.word == "warned"
 
 
 @pytest.mark.parametrize("change", [
