@@ -25,6 +25,7 @@ from pinrec_core.config.log import MAX_ACTIONS, LogConfig
 from pinrec_core.config.model import AttentionBias, Conditioning, ModelConfig
 from pinrec_core.config.retrieval import Codes, EngineKind, GenerationConfig, IndexConfig, IndexKind
 from pinrec_core.config.section import Incidental, Level, Positive, Section, Share
+from pinrec_core.config.serve import ServeConfig
 from pinrec_core.config.training import (
     ExpertWeights,
     FinetuneConfig,
@@ -39,5 +40,5 @@ __all__ = ["MAX_ACTIONS", "AggregateConfig", "AttentionBias", "BeatsBaseline", "
            "Conditioning", "Config", "CoverageRule", "DataHealth", "EmbeddingHealth", "EngineKind", "EvaluationConfig",
            "ExpertWeights", "FinetuneConfig", "Floor", "GateConfig", "GenerationConfig", "Incidental", "IndexConfig",
            "IndexKind", "LaunchConfig", "Launcher", "Level", "LogConfig", "MaxDropPerSlice", "ModelConfig", "OnReject",
-           "Policy", "Positive", "Precision", "PretrainConfig", "Rules", "Section", "Share", "TrainConfig",
-           "TrainJobConfig", "Undecided", "ValidateConfig", "ValidationMetric"]
+           "Policy", "Positive", "Precision", "PretrainConfig", "Rules", "Section", "ServeConfig", "Share",
+           "TrainConfig", "TrainJobConfig", "Undecided", "ValidateConfig", "ValidationMetric"]

@@ -27,7 +27,7 @@ class GenerationConfig(Section):
     merge_cosine: float = Field(default=0.9, gt=0, le=1)  # a vector closer than this to an earlier one joins it
     step_decay: float = Field(default=0.5, gt=0, le=1)  # budget of step s is proportional to step_decay ** s
     offset_shares: tuple[Share, ...] = ()  # of an outcome's budget, per bucket of model.offsets_s; () = alike
-    overfetch: float = Field(default=2.0, ge=1)  # neighbours asked for per candidate wanted, before de-duplication
+    overfetch: float = Field(default=3.0, ge=1)  # neighbours asked for per candidate wanted, before de-duplication
     budgets: dict[str, dict[str, Share]] = {}  # surface -> action -> share; a surface left out takes training shares
     seed: int = 0
     engine: EngineKind = EngineKind.AUTO  # of the release; all but torch are exported when it is built

@@ -17,6 +17,7 @@ from pinrec_core.config.log import LogConfig
 from pinrec_core.config.model import ModelConfig
 from pinrec_core.config.retrieval import GenerationConfig, IndexConfig
 from pinrec_core.config.section import Level, Section
+from pinrec_core.config.serve import ServeConfig
 from pinrec_core.config.training import FinetuneConfig, PretrainConfig
 from pinrec_core.errors import ConfigError, explain
 
@@ -39,6 +40,7 @@ class Config(Section):
     gate: GateConfig
     index: IndexConfig = IndexConfig()
     launch: LaunchConfig = LaunchConfig()
+    serve: ServeConfig = ServeConfig()
 
     @classmethod
     def load(cls, path: str | Path) -> Config:

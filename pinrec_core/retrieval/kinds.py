@@ -27,6 +27,7 @@ _CODE_NAMES = {Codes.FP32: "Flat", Codes.FP16: "SQfp16", Codes.SQ8: "SQ8"}  # as
 _ID_BYTES = 8
 _GRAPH_BYTES = 4 * LINKS * (2 + 1 / (LINKS - 1)) + 12  # of a node: links of all its layers, where they are, its level
 _MB = 2**20
+_BUFFERS = 32 * _MB  # of faiss and BLAS, whatever the size
 log = logging.getLogger("pinrec")
 
 
@@ -69,7 +70,7 @@ def estimate(n_items: int, dimension: int, config: IndexConfig) -> Estimate:
     index = int(n_items * (each + _ID_BYTES) + cells)
     trained_on = 4 * dimension * (sample_size(n_items, config) + min(n_items, ADD_BLOCK))
     growing = index if kind is not IndexKind.HNSW else index // 2  # lists double as they grow; a graph's links do not
-    return Estimate(index, index + growing + 4 * dimension * n_items + trained_on)
+    return Estimate(index, index + growing + 4 * dimension * n_items + trained_on + _BUFFERS)
 
 
 def check_memory(n_items: int, dimension: int, config: IndexConfig) -> Estimate:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import urllib.request
 from pathlib import Path
 
 import pytest
-from journey import TINY, Outcome, changed, run
+from journey import TINY, Outcome, changed, run, served
 
 from pinrec_core.cli.entry import Settings, build_app, execute
 from pinrec_core.registry import read_aliases
+from pinrec_core.release.answer import recommend
 
 SURFACES = ["home", "related", "search"]
 EXPENSIVE = ["aggregate-logs", "finetune", "finetune", "finetune", "pretrain"]
@@ -68,6 +70,21 @@ def test_the_live_release_answers(promoted, capsys):
     said = capsys.readouterr()
     assert code == 0, said.err
     assert len({item["item_id"] for item in json.loads(said.out)}) == 5
+
+
+def test_the_live_releases_are_served(promoted):
+    registry = promoted.work / "registry"
+    aliases, _ = read_aliases(str(registry))
+    with served(registry) as address:
+        for surface in SURFACES:
+            asked_ms = json.loads((registry / "releases" / aliases.surfaces[surface].live / "manifest.json").read_text(
+                "utf-8"))["facts"]["asked_ms"]
+            body = json.dumps({"surface": surface, "user_id": "u1", "n": 20, "time_ms": asked_ms}).encode()
+            with urllib.request.urlopen(f"{address}/v1/retrieve", body) as response:
+                answer = json.load(response)
+            assert answer["release_id"] == aliases.surfaces[surface].live
+            wanted = recommend(str(registry), surface, "u1", n=20)
+            assert [item["item_id"] for item in answer["items"]] == [item.item_id for item in wanted]
 
 
 @pytest.fixture(scope="module")
