@@ -88,6 +88,8 @@ def _conclude(done: LocalRun, registry: str) -> str:
     _print_table(folder)
     if culprit and not culprit.user_error:
         typer.echo("\n".join(["", *culprit.lines, ""]), err=True)
+    for warning in outcome["warnings"]:
+        typer.echo(f"warning: {warning}", err=True)
     typer.echo(outcome["sentence"], err=outcome["status"] != "promoted")
     for line in culprit.user_error.splitlines()[1:] if culprit else ():  # the sentence has the first one
         typer.echo(line, err=True)

@@ -74,10 +74,10 @@ def pinrec_training(
                 dataset=dataset, model=candidate.outputs["model"], surface=surface, registry=registry, run_id=RUN_ID,
                 generation=generation, evaluation_config=evaluation, index=index)).set_display_name("Evaluate")
 
-        # All evaluations together decide whether anything may be promoted.
+        # All evaluations, and what the data warned of, decide whether anything may be promoted.
         judged = fresh(judge(
-            evaluations=dsl.Collected(measured.outputs["evaluation"]), curve=base.outputs["curve"], gate=gate,
-            registry=registry, run_id=RUN_ID)).set_display_name("Gate")
+            evaluations=dsl.Collected(measured.outputs["evaluation"]), validation=checked.outputs["validation"],
+            curve=base.outputs["curve"], gate=gate, registry=registry, run_id=RUN_ID)).set_display_name("Gate")
         verdict = judged.outputs["verdict"]
 
         with dsl.If(judged.outputs["decision"] == "promote", name="promoted"):

@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from pinrec_core.config.section import Positive, Section, Share
+from pinrec_core.config.section import Level, Positive, Section, Share
 
 
 class EngineKind(StrEnum):
@@ -78,6 +78,8 @@ class IndexConfig(Section):
     max_engine_loss: Share = 0.005  # recall an engine may lose to torch on them before it is passed over
     verify_users: Positive = 500  # users whose queries choose the search setting, and whom verify_release replays
     recall_tolerance: Share = 0.02  # largest difference from the evaluation's recall on the same users
+    max_p99_ms: float = Field(default=0.0, ge=0)  # of an answer, one at a time on one thread; 0 = no limit
+    latency_level: Level = Level.ERROR  # warn: a release that is slower is told of and goes live
     allow: dict[str, str] = {}  # surface -> path or gs:// of a file with the item ids it may answer with, one a line
 
     @model_validator(mode="after")

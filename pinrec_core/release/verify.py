@@ -42,7 +42,8 @@ def verify_release(registry: str, release_id: str, *, dataset: Path, index: Inde
         found = _stopped(release_id, _kept_log(registry, release_id, text), text)
     storage.write_bytes(verification_path(registry, release_id), found.model_dump_json(indent=1).encode())
     for check in found.checks:
-        log.log(logging.INFO if check.passed else logging.ERROR, "verify: %s", check.sentence)
+        told = logging.INFO if check.passed else logging.ERROR if check.rejects else logging.WARNING
+        log.log(told, "verify: %s", check.sentence)
     if not found.passed:
         raise PinrecError(f"release {release_id} is not fit to be promoted: {'; '.join(found.reasons)}")
     return found.model_dump(mode="json")

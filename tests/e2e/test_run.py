@@ -52,6 +52,17 @@ def test_the_run_folder_tells_the_whole_story(promoted):
                                    "promotion.json", "outcome.json", "report.html"}
 
 
+def test_every_rule_was_judged_on_what_the_steps_before_it_left(promoted):
+    verdict = json.loads((promoted.run / "verdict.json").read_text("utf-8"))
+    for surface in SURFACES:
+        rules = {rule["rule"]: rule for rule in verdict["surfaces"][surface]["rules"]}
+        assert set(rules) == {"surface_evaluated", "finite", "min_users", "floor", "change_against_live",
+                              "beats_baseline", "max_drop_per_slice", "coverage", "embedding_health", "data_health"}
+        assert rules["change_against_live"]["outcome"] == rules["max_drop_per_slice"]["outcome"] == "no_baseline"
+        for name in ("beats_baseline", "coverage", "embedding_health", "data_health"):
+            assert rules[name]["level"] == "warn" and rules[name]["observed"] is not None and rules[name]["n"] > 0
+
+
 def test_the_live_release_answers(promoted, capsys):
     settings = Settings()
     code = execute(build_app(settings), settings, ["recommend", "--registry", str(promoted.work / "registry"), "-s",
@@ -93,6 +104,14 @@ def test_an_unreachable_floor_is_rejected_in_words(rejected):
     for word in ("related recall@50", f"{measured['value']:.3f}", f"n = {measured['n']}", "1.000"):
         assert word in sentence, sentence
     assert outcome.summary["status"] == "rejected"
+
+
+def test_the_same_model_again_is_compared_with_itself_on_every_slice(rejected):
+    outcome, _ = rejected
+    verdict = json.loads((outcome.run / "verdict.json").read_text("utf-8"))
+    compared = [rule for rule in verdict["surfaces"]["home"]["rules"] if rule["rule"] == "max_drop_per_slice"]
+    assert {rule["slice"].partition(" ")[0] for rule in compared} == {"activity", "item_age", "action", "split"}
+    assert {rule["observed"] for rule in compared} == {0.0}
 
 
 def test_a_rejection_moves_nothing(rejected):

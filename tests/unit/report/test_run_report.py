@@ -178,6 +178,18 @@ def test_a_surface_below_its_best_baseline_is_said_to_be(run, make_verdict):
     assert outcome["warnings"][0] in page.content
 
 
+def test_a_failed_rule_that_only_warns_is_shown_as_such(run, make_verdict):
+    rules = {"beats_baseline": {"level": "warn", "baselines": ["popularity"]}}
+    run_folder.record_gate(str(run), make_verdict({"home": 0.4567}, rules=rules))
+    run_folder.record_promotion(str(run), promotion())
+    page, outcome = written(run)
+    (warning,) = outcome["warnings"]
+    assert outcome["status"] == "promoted" and outcome["reasons"] == []
+    assert warning.startswith("home recall@10 cannot be compared with baseline popularity")
+    assert f"beats_baseline warned {warning}" in page.content and page.content.count(warning) == 2
+    assert ("class", "warned") in page.attributes
+
+
 def test_names_that_are_paths_are_refused(tmp_path, run):
     for name in ("../x", "a/b", ".hidden", ""):
         with pytest.raises(ConfigError, match="cannot name a file"):
