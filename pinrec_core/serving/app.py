@@ -71,7 +71,7 @@ def _add_state_routes(app: FastAPI, service: Service) -> None:
         ready, state = await service.readiness()
         return json_response(orjson.dumps(state), 200 if ready else 503)
 
-    @app.get("/metrics", responses={200: {"content": {"text/plain": {}}}} | problems(500), response_class=Response)
+    @app.get("/metrics", responses=examples.METRICS | problems(500), response_class=Response)
     async def metrics(request: Request) -> Response:
         """Counters of all workers, for Prometheus."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)

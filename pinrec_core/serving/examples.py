@@ -41,3 +41,6 @@ HEALTH = _answers(200, "The process works.", healthy={"healthy": True})
 _STATE = {"ready": True, "surfaces": {"home": _RELEASE}, "refused": {}, "store": {"kind": "memory", "works": True}}
 READY = _answers(200, "Requests can be answered.", ready=_STATE) | _answers(
     503, "They cannot.", waiting=_STATE | {"ready": False, "surfaces": {}, "why": "nothing is live in the registry"})
+
+METRICS = {200: {"description": "Counters.", "content": {"text/plain": {
+    "example": 'pinrec_requests_total{route="/v1/retrieve",status="200",surface="home"} 17.0'}}}}
