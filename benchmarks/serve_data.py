@@ -35,7 +35,7 @@ logger = logging.getLogger("pinrec")
 SURFACE = "home"
 LOG = LogConfig(surfaces=(SURFACE,), positive_actions=("click", "save"))
 GENERATION = GenerationConfig(steps=3, candidates=100, merge_cosine=1.0)  # 2 outcomes x 3 steps, none merged
-INDEX = IndexConfig(min_ann_recall=0.97)
+INDEX = IndexConfig(min_ann_recall=0.97)  # above 50,000 items: the cheapest search that finds so much
 CONTENT, ITEMS_PER_CLUSTER, CLUSTERS_PER_USER = 64, 100, 4
 USERS, ASKED = 20_000, 50  # ASKED = users that are evaluated, so that there is something to judge
 DAY_MS = 86_400_000
@@ -77,9 +77,8 @@ def _make(case: Case, work: Path, registry: Path) -> None:
             _write_dataset(aside, case.items, case.history)
     with storage.staged_directory(work / case.name) as aside:
         _write_model(aside / "model", case, dataset)
-        evaluate(dataset, aside / "model", aside / "evaluation", surface=SURFACE, generation=GENERATION,
-                 evaluation=EvaluationConfig(ks=(10,), bootstrap_samples=10, max_users=ASKED), index=INDEX,
-                 registry="")
+        evaluate(dataset, aside / "model", aside / "evaluation", surface=SURFACE, generation=GENERATION, index=INDEX,
+                 evaluation=EvaluationConfig(ks=(10,), bootstrap_samples=10, max_users=ASKED), registry="")
         gate([aside / "evaluation"], aside / "verdict",
              gate=GateConfig(floors={SURFACE: {"recall@10": 0.0}}, min_users=1))
         release_id = build_index(dataset, aside / "verdict", str(aside / "registry"), surface=SURFACE,

@@ -162,8 +162,7 @@ def _check_complete(judged: Verdict, chosen: dict[str, Manifest]) -> None:
 
 
 def _check_comparison(registry: str, judged: Verdict, surface: str, now: Manifest | None) -> None:
-    """The release that is live now must be the one the gate compared with, or a refresh of it, or hold the very model
-    it judged."""
+    """What is live now must be what the gate compared with, a refresh of that, or hold the very model it judged."""
     live, compared = now.fingerprint if now else None, judged.surfaces[surface].live_release
     if live == compared or (now and bundle.evaluated_model(now) == judged.surfaces[surface].model_fingerprint):
         return

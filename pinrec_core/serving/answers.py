@@ -22,6 +22,7 @@ from pinrec_core.serving.metrics import Metrics
 from pinrec_core.serving.translate import Engagement, before, check_names, joined, tokens_of
 
 _DECIMALS = 6  # of a score
+_NOTHING = np.zeros(0, np.int64)
 
 
 class Prepared(NamedTuple):
@@ -110,6 +111,8 @@ async def _history(request: RetrieveRequest, live: Live, store: GuardedStore | N
 
 def _excluded(request: RetrieveRequest, live: Live, history: History) -> tuple[np.ndarray, list[str]]:
     """Items not wanted, and the ids among them that are unknown."""
+    if not request.exclude and not request.exclude_seen:
+        return _NOTHING, []
     item_X = live.catalog.rows(request.exclude)
     strange = [request.exclude[place] for place in np.flatnonzero(item_X == NO_ITEM)]
     return np.concatenate([item_X, history.item_T]) if request.exclude_seen else item_X, strange

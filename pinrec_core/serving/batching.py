@@ -8,7 +8,6 @@ it is answered, so no answer mixes two. One whose deadline is over is dropped be
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections import deque
@@ -23,8 +22,6 @@ from pinrec_core.retrieval.retriever import Candidates
 from pinrec_core.serving.declined import Declined
 from pinrec_core.serving.live import Live
 from pinrec_core.serving.metrics import Metrics
-
-log = logging.getLogger("pinrec")
 
 
 class Asked(NamedTuple):

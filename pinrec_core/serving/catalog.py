@@ -26,6 +26,8 @@ class Catalog:
     def __init__(self, items: pa.Table):
         """Of a table of schemas.ITEMS."""
         self.id_I, self.title_I = (items[name].combine_chunks() for name in ("item_id", "title"))
+        _, offsets, text = self.id_I.buffers()
+        self._id_at, self._id_text = memoryview(offsets).cast("i")[self.id_I.offset :], memoryview(text or b"")
         blocks = [_hashes(self.id_I.slice(start, _BLOCK).to_pylist()) for start in range(0, len(self.id_I), _BLOCK)]
         hash_I = np.concatenate([np.zeros(0, np.int64), *blocks])
         self._item_I = np.argsort(hash_I, kind="stable").astype(np.int32)
@@ -51,8 +53,9 @@ class Catalog:
         return item_N
 
     def ids(self, item_N: np.ndarray) -> list[str]:
-        """Ids of items."""
-        return self.id_I.take(pa.array(item_N)).to_pylist()
+        """Ids of items; straight from the array's memory, which for an answer is several times faster than taking."""
+        at, text = self._id_at, self._id_text
+        return [str(text[at[item] : at[item + 1]], "utf-8") for item in item_N.tolist()]
 
     def titles(self, item_N: np.ndarray) -> list[str | None]:
         """Titles of items, None where the catalog has none."""

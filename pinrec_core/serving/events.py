@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeVar
 
 import orjson
@@ -152,10 +152,13 @@ class GuardedStore:
         """Give connections back."""
         await self._store.close()
 
-    async def _guarded(self, use) -> object:
-        if time.monotonic() < self._resume_at:
+    async def _guarded(self, use: Callable[[], Awaitable[Result]]) -> Result:
+        now = time.monotonic()
+        if now < self._resume_at:
             self._metrics.store_failed("paused")
             raise StoreFailed(self.failure)
+        if self.failure:
+            self._resume_at = now + self._pause_s  # this request tries again, all others go on without
         try:
             result = await use()
         except StoreFailed as error:
@@ -166,7 +169,7 @@ class GuardedStore:
             raise
         if self.failure:
             log.warning("serve: the event store works again")
-            self.failure = ""
+            self._resume_at, self.failure = 0.0, ""
         return result
 
 

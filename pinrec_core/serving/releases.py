@@ -76,8 +76,10 @@ class Releases:
     def _watch(self, stopped: threading.Event) -> None:
         self._prepare()
         while not stopped.is_set():
-            self.refresh()
-            self.first_look.set()
+            try:
+                self.refresh()
+            finally:
+                self.first_look.set()
             stopped.wait(self._config.watch_s)
 
     def _wanted(self) -> dict[str, str] | None:

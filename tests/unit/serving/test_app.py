@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 from release.world import DAY_MS, END_MS, LOG
 
@@ -13,6 +15,7 @@ from pinrec_core.release.histories import read_history
 from pinrec_core.serving import answers
 from pinrec_core.serving.messages import Answer
 
+from .conftest import wait_for
 from .watched import Watched
 
 HUGE = 10 * 2**20
@@ -41,7 +44,8 @@ def test_a_user_gets_what_recommend_gives(ask, registry, first, surface):
 def test_a_context_item_is_the_last_token(ask, registry):
     answer = ask(surface="search", context={"item_id": "i5"}, time_ms=END_MS, n=20)
     assert names(answer) == [item.item_id for item in recommend(registry, "search", "u007", context_item_id="i5")]
-    assert answer["history_length"] == 7 and names(answer) != names(ask(surface="search", time_ms=END_MS, n=20))
+    assert answer["history_length"] == 7  # the model reads 8 tokens, the context item among them
+    assert names(answer) != names(ask(surface="search", time_ms=END_MS, n=20))
 
 
 def test_the_same_history_brought_along_gives_the_same(ask, registry, client, first):
@@ -225,6 +229,38 @@ def test_a_deadline_may_be_lowered_and_not_raised(client, serve, config):
         assert response.status_code == 504 and "deadline" in response.json()["error"]
         live.retriever.free.set()
     assert client.post("/v1/retrieve", json=body, headers={"X-Deadline-Ms": "20000"}).status_code == 200
+
+
+def test_when_too_many_wait_it_is_told_to_come_back(serve, config, first):
+    client = serve(config.model_copy(update={"queue": 1}))
+    live = client.app.state.service.releases.live["home"]
+    live.retriever = Watched(live.retriever)
+
+    def ask(_: int) -> httpx.Response:
+        return client.post("/v1/retrieve", json={"surface": "home", "user_id": "u1"})
+
+    with ThreadPoolExecutor(5) as pool:
+        asked = [pool.submit(ask, 0)]
+        wait_for(lambda: live.retriever.calls)  # it is being computed; one more may wait
+        asked += [pool.submit(ask, number) for number in range(4)]
+        wait_for(lambda: sum(each.done() for each in asked) == 3)
+        live.retriever.free.set()
+        responses = [each.result() for each in asked]
+    refused = [response for response in responses if response.status_code == 429]
+    assert sorted(response.status_code for response in responses) == [200, 200, 429, 429, 429]
+    assert all(response.headers["retry-after"] == "1" and "wait" in response.json()["error"] for response in refused)
+
+
+@pytest.mark.parametrize("thread", ["inference", "releases"])
+def test_without_one_of_its_threads_it_is_not_healthy(client, thread):
+    service = client.app.state.service
+    if thread == "inference":
+        service.batcher.stop()
+    else:
+        service.releases.stop()
+        wait_for(lambda: not service.releases.is_alive)
+    response = client.get("/healthz")
+    assert response.status_code == 503 and f"the thread '{thread}' has ended" in response.json()["error"]
 
 
 def test_health_readiness_and_pages(client, first):
