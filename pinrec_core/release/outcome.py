@@ -59,14 +59,17 @@ class RuleResult(BaseModel):
 
 
 def told(surface: str, rules: Iterable[RuleResult]) -> list[RuleResult]:
-    """Results as a person wants them: slices that passed, of which there are many, as one result for each metric."""
+    """Results as a person wants them: slices that pass, of which there are many, as one for each metric and outcome."""
     singly: list[RuleResult] = []
-    slices: dict[str, list[str]] = {}
+    slices: dict[tuple[str, Outcome], list[str]] = {}
     for rule in rules:
-        if rule.slice and rule.outcome is Outcome.PASSED:
-            slices.setdefault(rule.metric, []).append(rule.slice)
+        if rule.slice and rule.passed:
+            slices.setdefault((rule.metric, rule.outcome), []).append(rule.slice)
         else:
             singly.append(rule)
-    return singly + [RuleResult(rule=SLICE_RULE, metric=metric, outcome=Outcome.PASSED, passed=True,
-                                sentence=f"{surface} {metric} holds on {len(names)} slices: {', '.join(names)}")
-                     for metric, names in slices.items()]
+    return singly + [RuleResult(rule=SLICE_RULE, metric=metric, outcome=outcome, passed=True, sentence=f"{surface} "
+                                f"{metric} {_FOLDED[outcome]} on {len(names)} slices: {', '.join(names)}")
+                     for (metric, outcome), names in slices.items()]
+
+
+_FOLDED = {Outcome.PASSED: "holds", Outcome.UNDECIDED: "is undecided, which passes,"}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pinrec_core.cli.entry import Settings, build_app, execute
 from pinrec_core.config import Floor, GateConfig, Policy
 from pinrec_core.errors import ConfigError, IntegrityError
 from pinrec_core.manifest import read_manifest, write_manifest
@@ -159,6 +160,30 @@ def test_data_health_without_the_validation_of_that_dataset_fails_closed(make_ev
     other = write_validation(tmp_path / "validation", "e" * 64)
     verdict = gate([evaluation], tmp_path / "w", gate=settings, validation=other)
     assert "the validation is of dataset eeeeeeeeeeee, evaluated was dataset dddddddddddd" in verdict.reasons[0]
+
+
+def test_the_command_prints_every_rule_and_the_decision(make_evaluation, live_comparison, tmp_path, capsys):
+    (tmp_path / "c.toml").write_text("""
+name = "t"
+log = { surfaces = ["home"], positive_actions = ["click"] }
+[gate]
+floors.home = { "recall@10" = 0.4, "recall@50" = { least = 0.9, level = "warn" } }
+rules.data_health = {}
+rules.change_against_live.undecided = "reject"
+""")
+    live = live_comparison(0.5, 0.0, -0.1, 0.1)
+    for part in ("metrics", "difference"):
+        live[part]["recall@50"] = live[part]["recall@10"]
+    evaluation, validation = make_evaluation("home", 0.5, live=live), write_validation(tmp_path / "checks", "d" * 64)
+    settings = Settings()
+    code = execute(build_app(settings), settings, ["gate", "-c", str(tmp_path / "c.toml"), "-o", str(tmp_path / "v"),
+                                                   str(evaluation), "--validation", str(validation)])
+    lines = capsys.readouterr().out.splitlines()
+    assert code == 0 and lines[-1] == "reject"
+    assert "warned       home recall@50 0.600 (n = 100) is below its floor 0.900" in lines
+    assert "passed       home data 0 of n = 3 checks warned, at most 0 may" in lines
+    (undecided, _) = [line for line in lines if line.startswith("undecided")]
+    assert undecided.startswith("undecided    home recall@10 0.500 against 0.500 of live release rrrrrrrrrrrr: ")
 
 
 def test_policy_all_needs_every_surface_and_each_needs_one(make_evaluation, tmp_path):

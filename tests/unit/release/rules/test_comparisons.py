@@ -149,9 +149,14 @@ def test_without_a_live_release_slices_have_no_baseline():
     assert result.outcome is Outcome.NO_BASELINE
 
 
-def test_slices_that_passed_are_told_together():
-    many = {"action": {name: compared(0.0, 0.01) for name in ("click", "save", "share")} | {"like": compared(-1, -0.9)}}
+def test_slices_that_pass_are_told_together():
+    many = {"action": {name: compared(0.0, 0.01) for name in ("click", "save", "share")} | {
+        "like": compared(-1, -0.9), "follow": compared(-1, 1), "hide": compared(0, 0, n=3)}}
     rule = MaxDropPerSlice(slices={"action": {}})
-    like, rest = told("home", max_drop_per_slice("home", ["recall@10"], live(0, 0, many), rule, USERS))
+    like, good, open_ = told("home", max_drop_per_slice("home", ["recall@10"], live(0, 0, many), rule, USERS))
     assert like.slice == "action like" and not like.passed
-    assert rest.sentence == "home recall@10 holds on 3 slices: action click, action save, action share"
+    assert good.sentence == "home recall@10 holds on 3 slices: action click, action save, action share"
+    assert open_.word == "undecided"
+    assert open_.sentence == "home recall@10 is undecided, which passes, on 2 slices: action follow, action hide"
+    strict = rule.model_copy(update={"undecided": "reject"})
+    assert len(told("home", max_drop_per_slice("home", ["recall@10"], live(0, 0, many), strict, USERS))) == 4

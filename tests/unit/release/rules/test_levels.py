@@ -1,8 +1,8 @@
 """How often the gate is wrong: 500 simulated releases whose true difference to live is known, judged by the real rules.
 
-A user has 1 + geometric targets and finds each with a chance of his own, Beta distributed with mean 0.4. The candidate
-loses a quarter of what live found and finds as much of the rest as the wanted difference takes. docs/gate.md states the
-levels and rates; these tests read them there.
+A user has a geometric number of targets, 4 on average, and live finds each with a chance of the user's own, Beta
+distributed with mean 0.4. The candidate loses some of what live found and finds some of the rest, as much as the wanted
+difference takes. docs/gate.md states the levels and rates; these tests read them there.
 
 Legend: U users, D draws.
 """
@@ -26,7 +26,7 @@ DOCS = (Path(__file__).parents[4] / "docs/gate.md").read_text("utf-8")
 LEVEL = float(re.search(r"at most \*\*(\d+) %\*\* of runs", DOCS)[1]) / 100
 RATES = [tuple(int(number) / 100 for number in row)
          for row in re.findall(r"^\| ([+-]?\d+) % \| (\d+) % \| (\d+) % \| (\d+) % \|$", DOCS, re.MULTILINE)]
-DRAWS, USERS, MEAN, CHURN, TOLERANCE = 500, 300, 0.4, 0.25, 0.02
+DRAWS, USERS, MEAN, CHURN, TOLERANCE = 500, 300, 0.4, 0.12, 0.02
 GROUPS = {"activity": {"1-9": slice(0, 100), "10-99": slice(100, 220), "100+": slice(220, 300)},
           "split": {"heldout": slice(0, 60), "train": slice(60, 300)}}
 
@@ -36,8 +36,8 @@ def recall_of_draws(change: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     rng, shape = np.random.default_rng(seed), (USERS, DRAWS)
     targets = rng.geometric(1 / 4, shape)
     hits = rng.binomial(targets, rng.beta(1.25 * MEAN, 1.25 * (1 - MEAN), shape))
-    kept = hits - rng.binomial(hits, CHURN)
-    found = rng.binomial(targets - hits, (CHURN + change) * MEAN / (1 - MEAN))
+    kept = hits - rng.binomial(hits, CHURN + max(0.0, -change))
+    found = rng.binomial(targets - hits, (CHURN + max(0.0, change)) * MEAN / (1 - MEAN))
     return hits / targets, (kept + found) / targets
 
 
@@ -85,7 +85,7 @@ def test_the_simulated_difference_is_the_true_one():
     live_UD, candidate_UD = recall_of_draws(-0.1, seed=1)
     assert live_UD.mean() == pytest.approx(MEAN, abs=0.003)
     assert candidate_UD.mean() / live_UD.mean() == pytest.approx(0.9, abs=0.005)
-    assert 0.4 < np.corrcoef(live_UD.ravel(), candidate_UD.ravel())[0, 1] < 0.8, "paired, but not the same"
+    assert 0.17 < (candidate_UD - live_UD).std() < 0.3, "of users; two fine-tunings of the demo differ by 0.17 and 0.25"
 
 
 @pytest.mark.parametrize("change", [-TOLERANCE, 0.0, 0.05])
