@@ -71,9 +71,13 @@ def _section(title: str, rows: Any) -> None:
 
 def _pair(pair: Pair) -> str:
     first, second = pair
-    if isinstance(first, int | float) and isinstance(second, int | float):
+    if _is_number(first) and _is_number(second):
         return f"{_short(first)} -> {_short(second)} ({second - first:+.4g})"
     return f"{_short(first)} -> {_short(second)}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _short(value: Any) -> str:

@@ -70,7 +70,7 @@ def collect(registry: str, *, keep: int, older_than_days: float, run_id: str, ap
                  why=f"removes {len(ids)} releases, {found.size} bytes: {', '.join(ids)}")
     for release_id in noted.collecting:
         _remove(registry, release_id)
-    _remove_abandoned(registry)
+    _remove_abandoned(registry, older_than_days)
     _done(registry, set(noted.collecting), run_id)
     log.info("gc: removed %d releases, %d bytes", len(ids), found.size)
     return found._replace(applied=True)
@@ -119,10 +119,15 @@ def _remove(registry: str, release_id: str) -> None:
         storage.remove_file(path)
 
 
-def _remove_abandoned(registry: str) -> None:
+def _remove_abandoned(registry: str, older_than_days: float) -> None:
     """What killed processes have left aside on disk; object storage has no such thing."""
-    if not storage.is_remote(registry) and Path(registry, "releases").is_dir():
-        storage.remove_abandoned(Path(registry, "releases"))
+    if storage.is_remote(registry):
+        return
+    storage.remove_abandoned(Path(registry, "releases"))
+    folder = storage.join(registry, "verifications")
+    for name, one in storage.tree_files(folder).items():
+        if name.startswith(".") and time.time() - one.written > older_than_days * _DAY_S:
+            storage.remove_file(storage.join(folder, name))
 
 
 def _done(registry: str, ids: set[str], run_id: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -26,10 +26,11 @@ class Node(BaseModel):
 
 
 def tree(manifest: Manifest, lineage: Lineage, built: Built) -> Node:
-    """The whole tree of a release."""
+    """The whole tree of a release; what several came from is told in full where it comes first."""
     known = lineage.manifests | {manifest.fingerprint: manifest}
     build = {"built": built.when, "by": built.who, "commit": built.commit or "not known", "image": built.image}
-    return _node("release", manifest.fingerprint, known, lineage, build)
+    top = _Growing(known, lineage, set()).node("release", manifest.fingerprint)
+    return top.model_copy(update={"told": build | top.told})
 
 
 def lines(node: Node, *, files: bool) -> list[str]:
@@ -37,16 +38,25 @@ def lines(node: Node, *, files: bool) -> list[str]:
     return [_head(node), *_below(node, "", files)]
 
 
-def _node(role: str, fingerprint: str, known: dict[str, Manifest], lineage: Lineage, also: dict[str, Any]) -> Node:
-    manifest = known.get(fingerprint)
-    if manifest is None:
-        return Node(role=role, kind="", fingerprint=fingerprint)
-    told = also | {"config": manifest.config_fingerprint, "code": manifest.code_version} | manifest.counts
-    told |= {name: manifest.facts[name] for name in _FACTS if name in manifest.facts}
-    parents = [_partitions(name, parent, lineage) if manifest.kind == "dataset" and lineage.inputs.events
-               else _node(name, parent, known, lineage, {}) for name, parent in manifest.parents.items()]
-    return Node(role=role, kind=manifest.kind, fingerprint=fingerprint, told={k: v for k, v in told.items() if v != ""},
-                parents=tuple(parents))
+class _Growing(NamedTuple):
+    known: dict[str, Manifest]  # by fingerprint
+    lineage: Lineage
+    told: set[str]  # fingerprints that stand in the tree already
+
+    def node(self, role: str, fingerprint: str) -> Node:
+        """A parent with all its own."""
+        manifest = self.known.get(fingerprint)
+        if manifest is None or fingerprint in self.told:
+            return Node(role=role, kind=manifest.kind if manifest else "", fingerprint=fingerprint,
+                        told={"": "told above" if manifest else "its manifest is not kept"})
+        self.told.add(fingerprint)
+        told = {"config": manifest.config_fingerprint, "code": manifest.code_version} | manifest.counts
+        told |= {name: manifest.facts[name] for name in _FACTS if name in manifest.facts}
+        from_files = manifest.kind == "dataset" and self.lineage.inputs.events
+        parents = [_partitions(name, parent, self.lineage) if from_files else self.node(name, parent)
+                   for name, parent in manifest.parents.items()]
+        return Node(role=role, kind=manifest.kind, fingerprint=fingerprint, parents=tuple(parents),
+                    told={name: value for name, value in told.items() if value != ""})
 
 
 def _partitions(role: str, fingerprint: str, lineage: Lineage) -> Node:
@@ -67,7 +77,7 @@ def _file(file: tuple[str, int, int, str]) -> Node:
 
 
 def _head(node: Node) -> str:
-    told = ", ".join(f"{name} {_short(value)}" for name, value in node.told.items())
+    told = ", ".join(f"{name} {_short(value)}".strip() for name, value in node.told.items())
     return " ".join(part for part in (node.role, node.fingerprint[:12], f"({told})" if told else "") if part)
 
 
