@@ -19,6 +19,11 @@ COPY pipelines ./pipelines
 RUN pip install --no-deps --force-reinstall .
 
 FROM python:3.11-slim
+# What every release that is built in this image says of it (pinrec lineage):
+# docker build --build-arg IMAGE=pinrec:0.1.0 --build-arg COMMIT=$(git rev-parse HEAD) -t pinrec:0.1.0 .
+ARG IMAGE="an image without a name"
+ARG COMMIT=""
+ENV PINREC_CONTAINER_IMAGE=$IMAGE PINREC_COMMIT=$COMMIT
 # faiss and torch need the OpenMP runtime.
 RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/* \
     && useradd --create-home --uid 10001 pinrec

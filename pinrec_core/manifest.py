@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,11 @@ def write_manifest(directory: Path, *, kind: str, config_fingerprint: str = "", 
     return manifest
 
 
+def fingerprint_of_files(files: Iterable[Sequence[Any]]) -> str:
+    """Fingerprint of input files by name, size in bytes, rows and mark (a digest of what tells their content)."""
+    return fingerprint_of(*(f"{name} {size} {rows} {mark}" for name, size, rows, mark in files))
+
+
 def read_manifest(directory: str | Path, kind: str, *, verify: bool = True) -> Manifest:
     """Read the manifest and check that every file it names is there, unaltered.
 
@@ -75,28 +81,38 @@ def read_manifest(directory: str | Path, kind: str, *, verify: bool = True) -> M
     """
     directory = Path(directory)
     try:
-        manifest = Manifest.model_validate_json((directory / MANIFEST_NAME).read_bytes())
+        data = (directory / MANIFEST_NAME).read_bytes()
     except FileNotFoundError as error:
         raise IntegrityError(f"{directory}: no {MANIFEST_NAME}, so the {kind} is incomplete; rerun its step") from error
-    except ValidationError as error:
-        raise IntegrityError(f"{directory / MANIFEST_NAME}: not a manifest ({error.error_count()} problems)") from error
-    if manifest.kind != kind:
-        raise IntegrityError(f"{directory}: is a {manifest.kind}, expected a {kind}; check which path is passed")
-    for name, entry in manifest.files.items():
-        _check_file(directory, name, entry, verify)
+    manifest = parse_manifest(data, kind, directory)
+    for problem in file_problems(directory, manifest, verify=verify):
+        raise IntegrityError(problem)
     return manifest
 
 
-def _check_file(directory: Path, name: str, entry: FileEntry, verify: bool) -> None:
-    path = directory / name
-    if not path.resolve().is_relative_to(directory.resolve()):
-        raise IntegrityError(f"{directory / MANIFEST_NAME}: {name!r} points outside its directory; refuse this output")
-    if not path.is_file():
-        raise IntegrityError(f"{path}: named in the manifest but missing; rerun the step that wrote it")
-    found = _entry(path) if verify else FileEntry(size=path.stat().st_size, sha256=entry.sha256)
-    if found != entry:
-        raise IntegrityError(f"{path}: altered: sha256 {found.sha256[:12]} ({found.size} bytes), manifest says "
-                             f"{entry.sha256[:12]} ({entry.size} bytes); rerun the step that wrote it")
+def parse_manifest(data: bytes, kind: str, directory: str | Path) -> Manifest:
+    """The manifest of an output that is said to be a `kind`. Raises IntegrityError if it is none, or of another one."""
+    try:
+        manifest = Manifest.model_validate_json(data)
+    except ValidationError as error:
+        raise IntegrityError(f"{directory}/{MANIFEST_NAME}: not a manifest ({error.error_count()} problems); its bytes "
+                             f"have sha256 {hashlib.sha256(data).hexdigest()}") from error
+    if manifest.kind != kind:
+        raise IntegrityError(f"{directory}: is a {manifest.kind}, expected a {kind}; check which path is passed")
+    return manifest
+
+
+def file_problems(directory: Path, manifest: Manifest, *, verify: bool = True) -> Iterator[str]:
+    """A sentence for every file that is missing, altered, or points outside; without `verify` nothing is hashed."""
+    for name, entry in manifest.files.items():
+        path = directory / name
+        said = f"manifest says {entry.sha256[:12]} ({entry.size} bytes); rerun the step that wrote it"
+        if not path.resolve().is_relative_to(directory.resolve()):
+            yield f"{directory / MANIFEST_NAME}: {name!r} points outside its directory; refuse this output"
+        elif not path.is_file():
+            yield f"{path}: named in the manifest but missing: there is no sha256, {said}"
+        elif (found := _entry(path) if verify else FileEntry(size=path.stat().st_size, sha256=entry.sha256)) != entry:
+            yield f"{path}: altered: sha256 {found.sha256[:12]} ({found.size} bytes), {said}"
 
 
 def _entry(path: Path) -> FileEntry:

@@ -1,10 +1,11 @@
 """Where releases live and which of them is live: the layout of a registry and its one alias document, read only.
 
-    <registry>/aliases.json              which release answers for each surface; moved only by release.moves
+    <registry>/aliases.json              which release answers for each surface; changed only by release.moves
     <registry>/releases/<id>/            immutable releases
     <registry>/verifications/<id>.json   what verify_release found
 
-All surfaces share one small document, so moving several aliases is one compare-and-swap, never half done.
+All surfaces share one small document, so moving several aliases is one compare-and-swap, never half done. What may not
+move stands there too: a promotion that read it before it changed cannot win any more.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pinrec_core import storage
 from pinrec_core.errors import ConfigError, IntegrityError
 
 ALIASES_NAME = "aliases.json"
+_SHOWN = 8  # releases that an error names
 
 
 class Alias(BaseModel):
@@ -25,15 +27,29 @@ class Alias(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     live: str | None = None  # the release that may be served
     previous: str | None = None  # what was live before it, where a rollback goes
+    candidate: str | None = None  # passed everything, but the surface was frozen: it waits to be promoted
+
+
+class Mark(BaseModel):
+    """Why a surface is frozen or a release is bad, and who said so when."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    why: str
+    who: str
+    when: str  # ISO 8601, UTC
+    content: str = ""  # of a bad release: fingerprint of what it serves, which another release may hold too
 
 
 class Aliases(BaseModel):
     """The content of aliases.json."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    revision: int = Field(default=0, ge=0)  # moves so far; 0 = nothing was ever promoted
+    revision: int = Field(default=0, ge=0)  # changes so far; 0 = nothing was ever promoted
     surfaces: dict[str, Alias] = {}
-    history: tuple[dict[str, Any], ...] = ()  # one entry per move, oldest first
+    frozen: dict[str, Mark] = {}  # surface -> why neither promotion nor rollback moves it
+    bad: dict[str, Mark] = {}  # release -> why it was rolled back
+    collecting: tuple[str, ...] = ()  # releases that gc is removing
+    history: tuple[dict[str, Any], ...] = ()  # one entry per change, oldest first; append-only
 
 
 def aliases_path(registry: str) -> str:
@@ -71,6 +87,29 @@ def live_release(registry: str, surface: str) -> str | None:
     """Id of the surface's live release, None if nothing was ever promoted there. Raises IntegrityError."""
     alias = read_aliases(registry)[0].surfaces.get(surface)
     return alias.live if alias else None
+
+
+def release_ids(registry: str) -> list[str]:
+    """Ids of all releases, sorted, those that are not complete among them."""
+    return [name for name in storage.list_names(storage.join(registry, "releases")) if not name.startswith(".")]
+
+
+def whole_id(registry: str, start: str) -> str:
+    """The id of the one release whose id starts so. Raises ConfigError naming the releases if it is not one."""
+    if storage.exists(storage.join(release_path(registry, start), storage.MANIFEST_NAME)):
+        return start
+    known = release_ids(registry)
+    found = [release_id for release_id in known if release_id.startswith(start)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ConfigError(f"release {start!r} is ambiguous: {_named(found)}; give more of the id")
+    raise ConfigError(f"no release in {registry} starts with {start!r}; there are {_named(known) or 'none'}")
+
+
+def _named(ids: list[str]) -> str:
+    rest = f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else ""
+    return ", ".join(ids[:_SHOWN]) + rest
 
 
 def _safe_id(release_id: str) -> str:

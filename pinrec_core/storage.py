@@ -32,6 +32,13 @@ class Versioned(NamedTuple):
     version: str
 
 
+class Stored(NamedTuple):
+    """A file or object as the storage knows it."""
+
+    size: int  # bytes
+    written: float  # seconds since the epoch
+
+
 def is_remote(uri: str) -> bool:
     """True for gs:// URIs."""
     return str(uri).startswith("gs://")
@@ -88,6 +95,8 @@ def compare_and_swap(uri: str, data: bytes, version: str) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if read_versioned(uri).version != version:
             raise ConflictError(f"{uri}: changed since it was read; read it again and retry")
+        for leftover in path.parent.glob(f".{glob.escape(path.name)}.*"):  # of a killed process: we hold the lock
+            leftover.unlink()
         _replace_file(path, data)
 
 
@@ -99,6 +108,40 @@ def list_names(uri: str) -> list[str]:
     iterator = _client().list_blobs(bucket, prefix=prefix.rstrip("/") + "/", delimiter="/")
     names = {blob.name.rsplit("/", 1)[-1] for blob in iterator}
     return sorted(names | {p.rstrip("/").rsplit("/", 1)[-1] for p in iterator.prefixes})
+
+
+def tree_files(uri: str) -> dict[str, Stored]:
+    """Every file of a folder by its relative path; empty if the folder is not there."""
+    if not is_remote(uri):
+        paths = {p.relative_to(uri).as_posix(): p.stat() for p in sorted(Path(uri).rglob("*")) if p.is_file()}
+        return {name: Stored(found.st_size, found.st_mtime) for name, found in paths.items()}
+    bucket, prefix = _split(uri)
+    root = prefix.rstrip("/") + "/"
+    return {blob.name.removeprefix(root): Stored(blob.size, blob.updated.timestamp())
+            for blob in _client().list_blobs(bucket, prefix=root)}
+
+
+def remove_file(uri: str) -> None:
+    """Remove a file or object; nothing happens if it is not there."""
+    if not is_remote(uri):
+        Path(uri).unlink(missing_ok=True)
+        return
+    from google.api_core.exceptions import NotFound
+
+    with contextlib.suppress(NotFound):
+        _blob(uri).delete()
+
+
+def remove_tree(uri: str) -> None:
+    """Remove a folder so that no reader takes what is left of it for complete, even if this is killed on the way."""
+    if is_remote(uri):
+        for name in sorted(tree_files(uri), key=lambda name: name != MANIFEST_NAME):
+            remove_file(join(uri, name))
+    elif (path := Path(uri)).is_dir():
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}{_STAGING}", dir=path.parent))
+        with contextlib.suppress(FileNotFoundError):  # somebody else removes it too
+            path.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)  # what stays is hidden, and removed as abandoned
 
 
 @contextlib.contextmanager

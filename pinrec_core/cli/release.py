@@ -37,30 +37,36 @@ def gate(
     typer.echo(verdict.decision.value)
 
 
-def build_index(config: ConfigFile, dataset: DatasetDir, verdict: VerdictDir, registry: Registry,
-                surface: Surface) -> None:
+def build_index(config: ConfigFile, dataset: DatasetDir, verdict: VerdictDir, registry: Registry, surface: Surface,
+                force: Annotated[bool, typer.Option("--force", help=(
+                    "Also build what failed comparisons alone; only `pinrec registry promote --force` makes it live."
+                    ))] = False) -> None:
     """Write the immutable release of a surface that passed, and print its id."""
     from pinrec_core.release.build import build_index as run
 
     settings = Config.load(config)
-    typer.echo(run(dataset, verdict, registry, surface=surface, generation=settings.generation, index=settings.index))
+    typer.echo(run(dataset, verdict, registry, surface=surface, generation=settings.generation, index=settings.index,
+                   forced=force))
 
 
 def verify_release(config: ConfigFile, dataset: DatasetDir, registry: Registry,
                    release_id: Annotated[str, typer.Argument(help="What build-index printed.")]) -> None:
     """Replay a release and record what was found; without that it cannot be promoted."""
+    from pinrec_core.registry import whole_id
     from pinrec_core.release.verify import verify_release as run
 
-    typer.echo(json.dumps(run(registry, release_id, dataset=dataset, index=Config.load(config).index), indent=1))
+    found = run(registry, whole_id(registry, release_id), dataset=dataset, index=Config.load(config).index)
+    typer.echo(json.dumps(found, indent=1))
 
 
 def promote(verdict: VerdictDir, registry: Registry,
             release_ids: Annotated[list[str], typer.Argument(help="Verified releases, one per surface.")],
             run_id: RunId = "manual") -> None:
     """Make verified releases live, all in one move."""
+    from pinrec_core.registry import whole_id
     from pinrec_core.release.promote import promote as run
 
-    typer.echo(run(registry, verdict, release_ids, run_id).told)
+    typer.echo(run(registry, verdict, [whole_id(registry, one) for one in release_ids], run_id).told)
 
 
 def reject(verdict: VerdictDir, run_id: RunId = "manual") -> None:

@@ -1,6 +1,6 @@
 """A model directory: model.json, weights.safetensors, items.parquet, and transitions.npz if the model counts them.
 
-Weights are data only, never code.
+Weights are data only, never code. Training adds training.json: its settings, and those of the base model.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 from pydantic import ValidationError
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -20,6 +21,8 @@ from pinrec_core.model.experts import Experts
 from pinrec_core.model.item_encoder import IdTables, whole_tables
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.model.transitions import Transitions
+
+TRAINING = "training.json"
 
 
 def save_model(model: PinRec, directory: Path, weights: dict[str, Tensor] | None = None) -> None:
@@ -47,10 +50,13 @@ def load_model(directory: Path, verify: bool = True, id_tables: IdTables = whole
     model = _described(directory, id_tables)
     try:
         model.load_state_dict(load_file(directory / "weights.safetensors"))
+        if model.config.transitions:
+            model.transitions = Transitions.load(directory / "transitions.npz")
     except RuntimeError as error:
         raise IntegrityError(f"{directory}: weights do not fit model.json: {error}") from error
-    if model.config.transitions:
-        model.transitions = Transitions.load(directory / "transitions.npz")
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise IntegrityError(f"{directory}: weights are no plain data of the expected kind ({error}); nothing but "
+                             "safetensors and arrays of numbers is read; train the model again") from error
     return model.eval()
 
 

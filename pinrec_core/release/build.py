@@ -24,29 +24,33 @@ from pinrec_core.release import bundle
 from pinrec_core.release.evidence import PER_USER_NAME
 from pinrec_core.release.histories import write_histories
 from pinrec_core.release.index import write_index
+from pinrec_core.release.provenance.built import write_built
+from pinrec_core.release.provenance.card import write_card
+from pinrec_core.release.provenance.lineage import lineage_of, write_lineage
 from pinrec_core.release.verdict import (
     EVALUATIONS_FOLDER,
     VERDICT_NAME,
-    Decision,
     SurfaceVerdict,
     Verdict,
     read_verdict,
 )
+from pinrec_core.release.waiver import passing, reasons, surface_reasons
 from pinrec_core.retrieval.engine import write_graphs
 
 log = logging.getLogger("pinrec")
 
 
 def build_index(dataset: Path, verdict: Path, registry: str, *, surface: str, generation: GenerationConfig,
-                index: IndexConfig) -> str:
+                index: IndexConfig, forced: bool = False) -> str:
     """Write the surface's release to `<registry>/releases/<id>/` and return its id, the manifest's fingerprint.
 
-    A release that is there already is reused. Raises PinrecError if the verdict did not pass the surface,
+    A release that is there already is reused. `forced` also builds what failed comparisons alone: only a forced
+    promotion makes such a release live. Raises PinrecError if the verdict did not pass the surface,
     IntegrityError if the model or the dataset is not the one that was evaluated, or anything was altered; what
     `write_index` raises.
     """
     judged, verdict_manifest = read_verdict(verdict)
-    passed = _passed_surface(judged, surface)
+    passed = _passed_surface(judged, surface, forced)
     opened = Dataset.open(dataset)
     _same("dataset", str(dataset), opened.manifest.fingerprint, passed.dataset_fingerprint)
     with tempfile.TemporaryDirectory(prefix="pinrec-release-") as aside:
@@ -58,24 +62,28 @@ def build_index(dataset: Path, verdict: Path, registry: str, *, surface: str, ge
         _take_evidence(Path(verdict), folder, surface)
         indexed = write_index(folder, model, surface, index, opened)
         _write_engine(model, generation, folder / bundle.ENGINE)
+        counts = {"users": users, "items": model.n_items, "indexed_items": indexed.description["items"]}
+        lineage = lineage_of(folder, Path(dataset), Path(verdict), surface)
+        write_lineage(folder, lineage)
+        write_card(folder, surface, lineage, counts)
         manifest = write_manifest(
-            folder, kind="release", config_fingerprint=fingerprint_of(generation, index),
+            folder, kind="release", config_fingerprint=fingerprint_of(generation, index), counts=counts,
             parents={"dataset": passed.dataset_fingerprint, "model": passed.model_fingerprint,
                      "evaluation": passed.evaluation_fingerprint, "verdict": verdict_manifest.fingerprint},
-            counts={"users": users, "items": model.n_items, "indexed_items": indexed.description["items"]},
             facts=_facts(surface, opened, passed, verdict_manifest, folder) | {"index": indexed.description["kind"]})
-        indexed.write_curve(folder)
+        indexed.write_curve(folder, manifest.fingerprint)
+        write_built(folder, manifest.fingerprint)
         publish(registry, folder, manifest)
     return manifest.fingerprint
 
 
-def _passed_surface(judged: Verdict, surface: str) -> SurfaceVerdict:
+def _passed_surface(judged: Verdict, surface: str, forced: bool) -> SurfaceVerdict:
     if surface not in judged.surfaces:
         raise PinrecError(f"the verdict says nothing about surface {surface!r}; it judged {sorted(judged.surfaces)}")
     found = judged.surfaces[surface]
-    if judged.decision is not Decision.PROMOTE or found.decision is not Decision.PROMOTE:
-        reasons = found.reasons or judged.reasons
-        raise PinrecError(f"the verdict did not pass surface {surface!r}: {'; '.join(reasons)}")
+    if surface not in passing(judged, forced):
+        why = surface_reasons(found, forced) or reasons(judged, forced)
+        raise PinrecError(f"the verdict did not pass surface {surface!r}: {'; '.join(why)}")
     return found
 
 

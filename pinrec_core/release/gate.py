@@ -30,7 +30,7 @@ from pinrec_core.release.verdict import (
     decide_run,
     decide_surface,
 )
-from pinrec_core.storage import staged_directory, write_bytes
+from pinrec_core.storage import MANIFEST_NAME, staged_directory, write_bytes
 
 log = logging.getLogger("pinrec")
 
@@ -94,3 +94,4 @@ def _copy_evaluation(evidence: Evidence, folder: Path, surface: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(evidence.directory / EVALUATION_NAME, folder / f"{surface}.json")
     shutil.copyfile(evidence.directory / PER_USER_NAME, folder / f"{surface}.{PER_USER_NAME}")
+    shutil.copyfile(evidence.directory / MANIFEST_NAME, folder / f"{surface}.manifest")  # for the release's lineage

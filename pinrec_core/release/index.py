@@ -25,6 +25,7 @@ from pinrec_core.manifest import read_manifest
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.release import bundle
 from pinrec_core.release.sample import generated_queries, sampled_cohort
+from pinrec_core.release.sealed import write_sealed
 from pinrec_core.retrieval.allow import allowed_items
 from pinrec_core.retrieval.index import INDEX_NAME, ITEMS_NAME, ItemIndex
 from pinrec_core.retrieval.kinds import estimate
@@ -38,11 +39,11 @@ class IndexPart(NamedTuple):
     description: dict[str, Any]  # index.json
     swept: Sweep | None  # None for an exact index
 
-    def write_curve(self, release: Path) -> None:
+    def write_curve(self, release: Path, release_id: str) -> None:
         """Write curve.json: call it after the release's manifest, which must not know milliseconds."""
         if self.swept:
             curve = self.description["search"] | {"curve": [rung._asdict() for rung in self.swept.rungs]}
-            storage.write_bytes(str(release / bundle.CURVE), json.dumps(curve, indent=1).encode())
+            write_sealed(release / bundle.CURVE, release_id, curve)
 
 
 def write_index(release: Path, model: PinRec, surface: str, config: IndexConfig, dataset: Dataset) -> IndexPart:

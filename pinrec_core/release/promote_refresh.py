@@ -15,7 +15,8 @@ from pinrec_core.errors import IntegrityError, PinrecError
 from pinrec_core.manifest import Manifest
 from pinrec_core.model.extend import extends
 from pinrec_core.model.io import load_model
-from pinrec_core.release import bundle, moves
+from pinrec_core.registry import Aliases
+from pinrec_core.release import bundle, moves, stored
 from pinrec_core.release.moves import Move
 from pinrec_core.release.verification import require_verification
 
@@ -23,30 +24,44 @@ log = logging.getLogger("pinrec")
 _KEPT = ("surface", "date", "asked_ms", "dataset_fingerprint", "evaluation_fingerprint", "verdict_fingerprint")  # facts
 
 
-def promote_refresh(registry: str, release_id: str, run_id: str) -> str:
-    """Make the release live, or raise and change nothing; returns a sentence.
+def promote_refresh(registry: str, release_id: str, run_id: str, *, forced: str = "") -> str:
+    """Make the release live, or raise and move nothing; returns a sentence.
 
     Demanded are: what is live is what it was made from, all files but model and index are the live release's, the model
-    is the live one with items appended, and the verification passed. Raises PinrecError or IntegrityError otherwise,
-    ConflictError if somebody else moved an alias meanwhile.
+    is the live one with items appended, and the verification passed. On a frozen surface it becomes the candidate.
+    `forced` is the reason for overlooking that it was marked bad. Raises PinrecError or IntegrityError otherwise,
+    ConflictError if somebody else changed the aliases meanwhile.
     """
     aliases, version = registry_.read_aliases(registry)
     with storage.local_tree(registry_.release_path(registry, release_id)) as directory:
         manifest = bundle.read_release(directory, release_id)
         surface = manifest.facts["surface"]
-        now = moves.live_manifest(registry, aliases, surface)
+        now = stored.live_manifest(registry, aliases, surface)
         if now and now.fingerprint == release_id:
             return moves.sentence({}, {surface: release_id}, aliases.revision)
+        moves.check_may_go_live(aliases, manifest, forced=bool(forced))
         _check_base(manifest, now)
         with storage.local_tree(registry_.release_path(registry, now.fingerprint)) as live:
             _check_only_items_were_added(directory, manifest, live, bundle.read_release(live, now.fingerprint))
     require_verification(registry, release_id, manifest)
+    if surface in aliases.frozen:
+        _hold(registry, aliases, version, manifest, run_id)
     moved = {surface: Move(live=release_id, previous=now.fingerprint)}
     why = f"refresh: {manifest.counts[bundle.NEW_ITEMS]} new items; model and evidence are those of what was live"
-    after = moves.move(registry, aliases, version, moved, run_id=run_id, why=why)
+    after = moves.commit(registry, aliases, version, moves.moved_to(aliases, moved), action="refresh", run_id=run_id,
+                         why=f"forced: {forced}; {why}" if forced else why)
     sentence = moves.sentence(moved, {}, after.revision)
     log.info("refresh: %s", sentence)
     return sentence
+
+
+def _hold(registry: str, aliases: Aliases, version: str, manifest: Manifest, run_id: str) -> None:
+    surface, release_id = manifest.facts["surface"], manifest.fingerprint
+    why = moves.frozen_sentence(aliases, surface)
+    moves.commit(registry, aliases, version, moves.held_back(aliases, {surface: release_id}), action="hold",
+                 run_id=run_id, why=why)
+    raise PinrecError(f"{why}. The refreshed release waits as candidate; after `pinrec registry unfreeze {surface}`: "
+                      f"pinrec registry promote {release_id}")
 
 
 def _check_base(manifest: Manifest, now: Manifest | None) -> None:

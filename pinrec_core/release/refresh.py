@@ -21,12 +21,15 @@ from pinrec_core.errors import IntegrityError, PinrecError
 from pinrec_core.logs.catalog import read_catalog
 from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest, write_manifest
 from pinrec_core.model.extend import extend_items
-from pinrec_core.model.io import load_model, save_model
+from pinrec_core.model.io import TRAINING, load_model, save_model
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.release import bundle
 from pinrec_core.release.build import publish
 from pinrec_core.release.index import write_index
 from pinrec_core.release.news import News, news_of
+from pinrec_core.release.provenance.built import write_built
+from pinrec_core.release.provenance.card import write_card
+from pinrec_core.release.provenance.lineage import lineage_of_refresh, write_lineage
 from pinrec_core.release.verification import require_verification
 from pinrec_core.release.verify import verify_release
 
@@ -90,16 +93,20 @@ def _write(registry: str, base: _Base, news: News, index: IndexConfig, dataset: 
         _take_over(base, folder)
         indexed = write_index(folder, extended, live.facts["surface"], index, dataset)
         generation = GenerationConfig.parse((folder / bundle.GENERATION).read_text("utf-8"))
+        counts = live.counts | {"items": extended.n_items, "indexed_items": indexed.description["items"],
+                                bundle.NEW_ITEMS: news.items.num_rows}
+        lineage = lineage_of_refresh(folder, base.directory, live.fingerprint)
+        write_lineage(folder, lineage)
+        write_card(folder, live.facts["surface"], lineage, counts, refreshed_from=live.fingerprint)
         manifest = write_manifest(
             folder, kind="release", config_fingerprint=fingerprint_of(generation, index),
-            parents=live.parents | {"model": fingerprint, bundle.REFRESHED_FROM: live.fingerprint},
-            counts=live.counts | {"items": extended.n_items, "indexed_items": indexed.description["items"],
-                                  bundle.NEW_ITEMS: news.items.num_rows},
+            parents=live.parents | {"model": fingerprint, bundle.REFRESHED_FROM: live.fingerprint}, counts=counts,
             facts=live.facts | {"model_fingerprint": fingerprint, "index": indexed.description["kind"],
                                 bundle.REFRESHED_FROM: live.fingerprint,
                                 bundle.EVALUATED_MODEL: bundle.evaluated_model(live),
                                 "catalog_sha256": news.catalog_sha256})
-        indexed.write_curve(folder)
+        indexed.write_curve(folder, manifest.fingerprint)
+        write_built(folder, manifest.fingerprint)
         publish(registry, folder, manifest)
     return manifest
 
@@ -109,6 +116,8 @@ def _write_model(extended: PinRec, base: _Base, folder: Path) -> str:
     parent = read_manifest(base.directory / bundle.MODEL, "model", verify=False)
     folder.mkdir()
     save_model(extended, folder)
+    if (training := base.directory / bundle.MODEL / TRAINING).is_file():
+        shutil.copyfile(training, folder / TRAINING)
     manifest = write_manifest(
         folder, kind="model", config_fingerprint=parent.config_fingerprint,
         parents=parent.parents | {"extended": parent.fingerprint}, facts=parent.facts,

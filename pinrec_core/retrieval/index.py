@@ -196,12 +196,17 @@ class ItemIndex:
 
     @classmethod
     def load(cls, directory: Path) -> ItemIndex:
-        """Read what `save` wrote. Raises IntegrityError if a file is missing, unreadable, or the two disagree."""
+        """Read what `save` wrote. Raises IntegrityError if a file is missing, unreadable, or the two disagree, or if
+        the index would read others."""
         try:
             index = faiss.read_index(str(directory / INDEX_NAME))
             item_N = np.load(directory / ITEMS_NAME, allow_pickle=False)
         except (OSError, RuntimeError, ValueError) as error:
             raise IntegrityError(f"{directory}: not a readable item index ({error}); build it again") from error
+        if isinstance(index, faiss.IndexIVF) and isinstance(
+                faiss.downcast_InvertedLists(index.invlists), faiss.OnDiskInvertedLists):
+            raise IntegrityError(f"{directory}: {INDEX_NAME} keeps its vectors in a file outside of it, whose hash "
+                                 "nobody checks; build the release again")
         if index.ntotal != len(item_N):
             raise IntegrityError(f"{directory}: {INDEX_NAME} has {index.ntotal} vectors, {ITEMS_NAME} {len(item_N)} "
                                  "items; build the release again")

@@ -18,7 +18,7 @@ from pinrec_core.model.io import load_model
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.training.device import trained_on, training_device
 from pinrec_core.training.loop import Fit
-from pinrec_core.training.output import METRICS, ModelOutput
+from pinrec_core.training.output import METRICS, ModelOutput, training_of
 from pinrec_core.training.ranks import ALONE, Ranks
 from pinrec_core.training.row_shards import id_tables
 from pinrec_core.training.stop import StopSignals
@@ -43,7 +43,7 @@ def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune:
             model, base_fingerprint = _base_of(base, data, surface, ranks)
             wanted = ModelOutput(Path(output), stage, fingerprint_of(model.config, finetune),
                                  {"dataset": data.manifest.fingerprint, "base": base_fingerprint},
-                                 {"stage": "finetuned", "surface": surface})
+                                 {"stage": "finetuned", "surface": surface}, training_of(stage, finetune, Path(base)))
             place = wanted.checkpoints(checkpoints, finetune, ranks)
             ranks.check_same(f"what {stage} is given", place.fingerprint)
             if found := ranks.broadcast(wanted.found()):

@@ -9,12 +9,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pinrec_core
 from pinrec_core.config import TrainConfig
 from pinrec_core.errors import IntegrityError
 from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest, write_manifest
-from pinrec_core.model.io import save_model
+from pinrec_core.model.io import TRAINING, save_model
 from pinrec_core.storage import MANIFEST_NAME, staged_directory
 from pinrec_core.training.checkpoint import Checkpoints
 from pinrec_core.training.loop import Fit
@@ -26,6 +27,16 @@ logger = logging.getLogger("pinrec")
 METRICS = "metrics.jsonl"
 
 
+def training_of(stage: str, config: TrainConfig, base: Path | None = None) -> dict[str, Any]:
+    """How a model is trained, for those who look back: its settings and, of its base model, manifest and settings."""
+    told: dict[str, Any] = {"stage": stage, "settings": config.shaping()}
+    if base is None:
+        return told
+    manifest = read_manifest(base, "model", verify=False).model_dump(mode="json")
+    own = base / TRAINING
+    return told | {"base": {"manifest": manifest, "training": json.loads(own.read_text()) if own.is_file() else None}}
+
+
 @dataclass(frozen=True)
 class ModelOutput:
     """A model directory and all that makes it what it is."""
@@ -35,6 +46,7 @@ class ModelOutput:
     config_fingerprint: str
     parents: dict[str, str]  # role -> fingerprint of the dataset and, when fine-tuning, the base model
     facts: dict[str, str]
+    training: dict[str, Any]  # content of training.json (see training_of)
 
     def found(self) -> Manifest | None:
         """The manifest of the very same model if it is complete already, as after a kill between its last two lines.
@@ -79,6 +91,7 @@ class ModelOutput:
     def _complete(self, fit: Fit, aside: Path) -> Manifest:
         """Add to the model's files what the run told of itself, and the manifest."""
         (aside / METRICS).write_text("".join(fit.recorder.lines))
+        (aside / TRAINING).write_text(json.dumps(self.training, indent=1))
         if (told := fit.metrics_path.parent / PROGRESS).is_dir():
             shutil.copytree(told, aside / PROGRESS)
         score = fit.best.score if fit.best.weights else None

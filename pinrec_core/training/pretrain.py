@@ -21,7 +21,7 @@ from pinrec_core.model.pinrec import PinRec
 from pinrec_core.training.counts import action_shares, log_exposure, transitions_of
 from pinrec_core.training.device import trained_on, training_device
 from pinrec_core.training.loop import Fit
-from pinrec_core.training.output import METRICS, ModelOutput
+from pinrec_core.training.output import METRICS, ModelOutput, training_of
 from pinrec_core.training.ranks import ALONE, Ranks
 from pinrec_core.training.row_shards import id_tables
 from pinrec_core.training.stop import StopSignals
@@ -47,7 +47,8 @@ def pretrain(dataset: Path, output: Path, *, model: ModelConfig, pretrain: Pretr
         with stop.at_once():
             data = Dataset.open(dataset)
             wanted = ModelOutput(Path(output), "pretrain", fingerprint_of(model, pretrain),
-                                 {"dataset": data.manifest.fingerprint}, {"stage": "base"})
+                                 {"dataset": data.manifest.fingerprint}, {"stage": "base"},
+                                 training_of("pretrain", pretrain))
             place = wanted.checkpoints(checkpoints, pretrain, ranks)
             ranks.check_same("what pretrain is given", place.fingerprint)
             if found := ranks.broadcast(wanted.found()):

@@ -43,4 +43,5 @@ def test_ids_cannot_leave_the_registry(tmp_path, release_id):
 def test_layout():
     assert registry.release_path("gs://b/reg/", "r1") == "gs://b/reg/releases/r1"
     assert registry.verification_path("/reg", "r1") == "/reg/verifications/r1.json"
-    assert json.loads(registry.Aliases().model_dump_json()) == {"revision": 0, "surfaces": {}, "history": []}
+    assert json.loads(registry.Aliases().model_dump_json()) == {
+        "revision": 0, "surfaces": {}, "frozen": {}, "bad": {}, "collecting": [], "history": []}

@@ -169,7 +169,7 @@ def _files_by_date(inputs: Inputs) -> dict[str, list[list[Any]]]:
     """Name, size, rows and mark of the files of every partition of the window."""
     present: dict[str, list[list[Any]]] = {date: [] for date in inputs.window.dates}
     for day, file in inputs.events:
-        present[inputs.window.dates[day]].append([file.name, file.size, file.rows, file.mark])
+        present[inputs.window.dates[day]].append(file.told())
     return present
 
 

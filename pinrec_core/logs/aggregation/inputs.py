@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pinrec_core.errors import DataError
 from pinrec_core.logs.aggregation.items import find_catalog
@@ -23,6 +24,13 @@ class Inputs:
     def rows(self) -> int:
         """Event rows by footers and line counts, never by the job itself."""
         return sum(file.rows for _, file in self.events)
+
+    def document(self) -> dict[str, Any]:
+        """Name, size, rows and mark of every file, those of the events by partition: inputs.json of the dataset."""
+        events: dict[str, list[list[Any]]] = {}
+        for day, file in self.events:
+            events.setdefault(self.window.dates[day], []).append(file.told())
+        return {"events": events, "catalog": [file.told() for file in self.catalog]}
 
 
 def look_at(events: str, catalog: str, window: Window) -> Inputs:

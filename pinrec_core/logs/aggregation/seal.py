@@ -27,7 +27,7 @@ from pinrec_core.logs.aggregation.partitions import ReadTask
 from pinrec_core.logs.aggregation.profile import merge_profiles
 from pinrec_core.logs.aggregation.statistics import EXAMPLES, Report, summarise, total
 from pinrec_core.logs.aggregation.table_files import TableFile
-from pinrec_core.manifest import Manifest, fingerprint_of, write_manifest
+from pinrec_core.manifest import Manifest, fingerprint_of, fingerprint_of_files, write_manifest
 from pinrec_core.schemas import QUARANTINE
 from pinrec_core.storage import write_bytes
 
@@ -60,6 +60,7 @@ def seal(job: Job, inputs: Inputs, facts: CatalogFacts, tasks: list[ReadTask],
                                       f"{job.aggregate.max_user_events} rows were left out, the oldest first")
     write_bytes(str(aside / "statistics.json"), json.dumps(statistics, indent=1, ensure_ascii=False).encode())
     write_bytes(str(aside / "sketches.json"), json.dumps(sketches, indent=1).encode())
+    write_bytes(str(aside / "inputs.json"), json.dumps(inputs.document(), indent=1).encode())
     if job.aggregate.keep_state:
         keep_state(inputs, job, unsettled, aside / STATE)
     files.remove(job.work)
@@ -154,4 +155,4 @@ def _fingerprint(job: Job) -> str:
 
 def _lineage(files: Iterable[TableFile]) -> str:
     """Fingerprint of input files by name, size, rows and mark; hashing all bytes would mean reading them twice."""
-    return fingerprint_of(*(f"{file.name} {file.size} {file.rows} {file.mark}" for file in files))
+    return fingerprint_of_files(file.told() for file in files)

@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -47,6 +48,10 @@ class TableFile:
     def is_parquet(self) -> bool:
         """Parquet, or else JSON Lines."""
         return self.path.endswith(PARQUET)
+
+    def told(self) -> list[Any]:
+        """What tells this file from another: name, size, rows and mark."""
+        return [self.name, self.size, self.rows, self.mark]
 
 
 def data_names(folder: str) -> list[str]:

@@ -21,7 +21,7 @@ from pinrec_core.release.gate import gate
 from pinrec_core.release.histories import read_history
 from pinrec_core.release.load import load_release
 
-from .world import END_MS, GENERATION, build, evaluate_model, gate_config, write_model
+from .world import END_MS, GENERATION, build, evaluate_model, gate_config, reseal, write_model
 
 
 def test_the_release_holds_everything_under_one_fingerprint(world, verdicts, registry, releases):
@@ -172,8 +172,7 @@ def test_a_model_with_the_index_of_another_is_refused_even_under_a_new_manifest(
     folder = Path(registry, "releases", home)
     for name in ("index.faiss", "items.npy", "index.json"):
         shutil.copyfile(Path(registry, "releases", other, "index", name), folder / "index" / name)
-    old = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
-    new = write_manifest(folder, kind="release", parents=old.parents, facts=old.facts)
+    new = reseal(folder)
     with pytest.raises(IntegrityError) as error:
         load_release(folder, new.fingerprint)
     for model in ("model-home", "model-home2"):

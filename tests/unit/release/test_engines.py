@@ -11,19 +11,19 @@ import pytest
 
 from pinrec_core.config import EngineKind, IndexConfig
 from pinrec_core.errors import IntegrityError
-from pinrec_core.manifest import Manifest, write_manifest
 from pinrec_core.registry import verification_path
 from pinrec_core.release import engines
 from pinrec_core.release.answer import answer
 from pinrec_core.release.checks import verify
 from pinrec_core.release.engines import chosen_engine
 from pinrec_core.release.load import load_release, load_verified
+from pinrec_core.release.provenance.built import write_built
 from pinrec_core.release.replay import ask_again
 from pinrec_core.release.verification import EngineTrial, Verification
 from pinrec_core.schemas import NO_ITEM
 from pinrec_core.storage import write_bytes
 
-from .world import GENERATION, build
+from .world import GENERATION, build, reseal
 
 KINDS = [EngineKind.TORCH, EngineKind.ONNX, EngineKind.INT8]
 
@@ -81,8 +81,7 @@ def test_a_configured_engine_without_its_graph_fails_the_release(world, verdicts
     release_id = build(world, verdicts["first"], tmp_path, "home", generation=generation)
     folder = tmp_path / "releases" / release_id
     (folder / "engine" / "generation.int8.onnx").unlink()
-    old = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
-    new = write_manifest(folder, kind="release", parents=old.parents, facts=old.facts, counts=old.counts)
+    new = reseal(folder)
     found = verify(folder, new.fingerprint, world / "dataset", IndexConfig(verify_users=5))
     assert not found.passed and any("no graph for engine 'int8'" in reason for reason in found.reasons)
 
@@ -111,16 +110,16 @@ def test_vectors_that_are_not_those_of_the_weights_fail(world, exported, tmp_pat
     try:
         vectors_ID[3, 0] += 0.1
         np.save(path, vectors_ID)
-        old = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
         text = (folder / "manifest.json").read_bytes()
-        new = write_manifest(folder, kind="release", parents=old.parents, facts=old.facts, counts=old.counts)
+        new = reseal(folder)
         found = verify(folder, new.fingerprint, world / "dataset", IndexConfig(verify_users=5))
         assert not found.passed and any("item vectors differ by at most 1.0e-01" in each for each in found.reasons)
         np.save(path, vectors_ID[:-1])
-        new = write_manifest(folder, kind="release", parents=old.parents, facts=old.facts, counts=old.counts)
+        new = reseal(folder)
         with pytest.raises(IntegrityError, match=r"vectors.npy: float32 of shape \(119"):
             load_release(folder, new.fingerprint)
     finally:
         path.write_bytes(before)
         (folder / "manifest.json").write_bytes(text)
+        write_built(folder, release_id)
     assert json.loads(text)["files"]["engine/generation.onnx"]["size"] > 1000

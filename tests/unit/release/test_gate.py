@@ -237,7 +237,8 @@ def test_the_verdict_directory_is_complete_and_reproducible(make_evaluation, tmp
     gate([evaluation], tmp_path / "w", gate=config())
     found, manifest = read_verdict(tmp_path / "v")
     assert found == verdict
-    assert set(manifest.files) == {"verdict.json", "evaluations/home.json", "evaluations/home.per_user.parquet"}
+    assert set(manifest.files) == {"verdict.json", "evaluations/home.json", "evaluations/home.per_user.parquet",
+                                   "evaluations/home.manifest"}
     assert manifest.parents == {"evaluation.home": read_manifest(evaluation, "evaluation").fingerprint}
     assert manifest.fingerprint == read_manifest(tmp_path / "w", "verdict").fingerprint
 

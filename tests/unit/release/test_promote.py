@@ -15,10 +15,14 @@ from pinrec_core.config import Policy
 from pinrec_core.errors import ConflictError, IntegrityError, PinrecError, ReleaseRejected
 from pinrec_core.registry import aliases_path, read_aliases
 from pinrec_core.release.gate import gate
-from pinrec_core.release.promote import promote, reject
+from pinrec_core.release.promote import Promotion, promote, reject
 from pinrec_core.release.verdict import read_verdict
 
 from .world import ANY_CHANGE, LOG, build, evaluate_model, gate_config, verify_here
+
+
+def result_ids(result: Promotion) -> dict[str, str]:
+    return {surface: move.live for surface, move in result.moved.items()}
 
 
 def live(registry: str) -> dict[str, str | None]:
@@ -33,8 +37,9 @@ def test_promotion_moves_every_surface_at_once_and_writes_history(registry, verd
     assert aliases.revision == 1 == result.revision
     (entry,) = aliases.history
     assert entry["run"] == "run-1" and entry["who"] and entry["when"].endswith("+00:00") and "recall@10" in entry["why"]
-    assert entry["surfaces"] == {"home": {"live": home, "previous": None}, "search": {"live": search, "previous": None}}
-    assert {s: move.live for s, move in result.moved.items()} == {"home": home, "search": search}
+    assert entry["action"] == "promote" and entry["surfaces"] == {
+        surface: {"live": one, "previous": None, "candidate": None} for surface, one in result_ids(result).items()}
+    assert result_ids(result) == {"home": home, "search": search}
 
 
 def test_promoting_what_is_live_does_nothing_and_says_so(registry, verdicts, releases):

@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 
 from pinrec_core.config import IndexConfig
 from pinrec_core.errors import IntegrityError, PinrecError
-from pinrec_core.manifest import Manifest, read_manifest, write_manifest
+from pinrec_core.manifest import read_manifest, write_manifest
 from pinrec_core.model.io import load_model, save_model
 from pinrec_core.registry import read_aliases, verification_path
 from pinrec_core.release import bundle
@@ -23,7 +24,18 @@ from pinrec_core.release.promote import promote
 from pinrec_core.release.promote_refresh import promote_refresh
 from pinrec_core.release.refresh import Refreshed, refresh
 
-from .world import ANY_CHANGE, GENERATION, LOG, N_ITEMS, build, evaluate_model, gate_config, verify_here, write_catalog
+from .world import (
+    ANY_CHANGE,
+    GENERATION,
+    LOG,
+    N_ITEMS,
+    build,
+    evaluate_model,
+    gate_config,
+    reseal,
+    verify_here,
+    write_catalog,
+)
 
 INDEX = IndexConfig(recall_tolerance=0.1)  # of untrained models new items push out what they have found by chance
 NEW = 5
@@ -61,14 +73,12 @@ def live(registry: str, surface: str = "home") -> str | None:
 def resealed(registry: str, release_id: str) -> str:
     """Give an altered release a fresh manifest, the id that follows and a verification that says all is well."""
     folder = Path(registry, "releases", release_id)
-    old = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
     model = read_manifest(folder / "model", "model", verify=False)
     inner = write_manifest(folder / "model", kind="model", parents=model.parents, facts=model.facts,
                            counts=model.counts).fingerprint
     described = json.loads((folder / bundle.INDEX_DESCRIPTION).read_text()) | {"model_fingerprint": inner}
     (folder / bundle.INDEX_DESCRIPTION).write_text(json.dumps(described))
-    new = write_manifest(folder, kind="release", config_fingerprint=old.config_fingerprint, parents=old.parents,
-                         facts=old.facts | {"model_fingerprint": inner}, counts=old.counts)
+    new = reseal(folder, model_fingerprint=inner)
     folder.rename(folder.with_name(new.fingerprint))
     document = json.loads(Path(verification_path(registry, release_id)).read_text())
     document |= {"release_id": new.fingerprint,
@@ -215,7 +225,10 @@ def test_it_takes_the_place_of_its_base_only(registry, new_id, releases, world, 
                                   bundle.GENERATION])
 def test_other_evidence_histories_or_settings_are_refused(registry, new_id, name):
     path = Path(registry, "releases", new_id, name)
-    path.write_bytes(path.read_bytes() + b"\n")
+    if path.suffix == ".parquet":
+        pq.write_table(pq.read_table(path), path, compression="none")
+    else:
+        path.write_bytes(path.read_bytes() + b"\n")
     with pytest.raises(IntegrityError, match=f"{name} differ from the live release"):
         promote_refresh(registry, resealed(registry, new_id), "refresh")
 

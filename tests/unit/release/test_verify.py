@@ -18,14 +18,13 @@ from pinrec_core.release.engines import latency_check
 from pinrec_core.release.verification import Verification, require_verification
 from pinrec_core.release.verify import verify_release
 
-from .world import build
+from .world import build, reseal
 
 
 def resealed(registry: str, release_id: str) -> tuple[Path, str]:
     """Give an altered release a fresh manifest and move it to the id that follows."""
     folder = Path(registry, "releases", release_id)
-    old = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
-    new = write_manifest(folder, kind="release", parents=old.parents, facts=old.facts, counts=old.counts)
+    new = reseal(folder)
     return folder.rename(folder.with_name(new.fingerprint)), new.fingerprint
 
 

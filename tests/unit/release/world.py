@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,16 @@ from pinrec_core.config import (
 )
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.evaluation.evaluate import evaluate
-from pinrec_core.manifest import read_manifest, write_manifest
+from pinrec_core.manifest import Manifest, read_manifest, write_manifest
 from pinrec_core.model.experts import Experts
 from pinrec_core.model.io import save_model
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.registry import verification_path
+from pinrec_core.release import bundle
 from pinrec_core.release.build import build_index
 from pinrec_core.release.checks import verify
+from pinrec_core.release.provenance.built import write_built
+from pinrec_core.release.sealed import write_sealed
 from pinrec_core.schemas import ITEMS, SEQUENCES, VIEWS
 from pinrec_core.storage import write_bytes
 from pinrec_core.training.counts import transitions_of
@@ -69,6 +73,21 @@ def build(world: Path, verdict: Path, registry: Path | str, surface: str, **sett
     """build_index with the settings of the evaluation."""
     settings = {"generation": GENERATION, "index": IndexConfig()} | settings
     return build_index(world / "dataset", verdict, str(registry), surface=surface, **settings)
+
+
+def reseal(folder: Path, **facts) -> Manifest:
+    """Give an altered release a manifest under which all hashes hold, as a forger would."""
+    old = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
+    curve = folder / bundle.CURVE
+    kept = json.loads(curve.read_bytes()) if curve.is_file() else None
+    for path in (folder / bundle.BUILT, curve):
+        path.unlink(missing_ok=True)
+    new = write_manifest(folder, kind="release", config_fingerprint=old.config_fingerprint, parents=old.parents,
+                         facts=old.facts | facts, counts=old.counts)
+    write_built(folder, new.fingerprint)
+    if kept:
+        write_sealed(curve, new.fingerprint, {name: kept[name] for name in kept if name not in ("release", "sha256")})
+    return new
 
 
 def write_model(folder: Path, items: pa.Table, seed: int, dataset: Path, transitions: bool = True) -> None:

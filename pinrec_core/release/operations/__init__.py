@@ -1,0 +1,1 @@
+"""What people do to a registry: look, compare, go back, freeze, clean up, check."""

@@ -1,0 +1,1 @@
+"""Where a release comes from: the facts of its build, its lineage, its model card."""
