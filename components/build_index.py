@@ -10,7 +10,7 @@ def build_index(
     dataset: dsl.Input[dsl.Dataset], verdict: dsl.Input[dsl.Artifact], surface: str, registry: str,
     generation: str, index: str,
 ) -> str:
-    """Put model, item index, histories, evaluation and verdict into one release.
+    """Put model, item index, histories, evaluation and verdict into one release, unless it is there already.
 
     Args:
         dataset: What aggregate_logs wrote.
@@ -26,7 +26,7 @@ def build_index(
     from pathlib import Path
 
     from pinrec_core.config import GenerationConfig, IndexConfig
-    from pinrec_core.release.build import build_index as run
+    from pinrec_core.release.reuse import build_once as run
 
     return run(Path(dataset.path), Path(verdict.path), registry, surface=surface,
                generation=GenerationConfig.parse(generation), index=IndexConfig.parse(index))

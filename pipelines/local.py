@@ -23,7 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pinrec_core.storage import is_remote
+from pinrec_core.config import AggregateConfig
+from pinrec_core.logs.aggregation.window import open_window
+from pinrec_core.storage import is_remote, join
 from pipelines.progress import Progress
 from pipelines.task_log import Task, TaskLog
 
@@ -78,12 +80,16 @@ def _run(arguments: dict[str, Any], work: Path, tasks: Path, cache: Path) -> Non
 
 
 def _cache_folder(work: Path, arguments: dict[str, Any]) -> Path:
-    """The cache of this state of our code and of the input files (by name, size and time of change)."""
+    """The cache of this state of our code and of the input files (by name, size and time of change).
+
+    Of the events only the partitions that the run's date reads: tomorrow's must not make today's be read again.
+    """
     state = hashlib.sha256()
     root = Path(__file__).parents[1]
     for path in sorted(p for package in ("pinrec_core", "components") for p in (root / package).rglob("*.py")):
         state.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
-    for uri in (arguments["events"], arguments["catalog"]):
+    window = open_window(arguments["date"], AggregateConfig.parse(arguments["aggregate"]))
+    for uri in (arguments["catalog"], *(join(arguments["events"], f"date={date}") for date in window.dates)):
         files = [] if is_remote(uri) else sorted(p for p in Path(uri).rglob("*") if p.is_file())
         for path in files:
             state.update(f"{path}\0{path.stat().st_size}\0{path.stat().st_mtime_ns}\0".encode())

@@ -20,6 +20,7 @@ from components.pretrain import pretrain as pretrain_base
 from components.promote import promote
 from components.reject import reject
 from components.report import report
+from components.resolve_live import resolve_live
 from components.validate_data import validate_data
 from components.verify_release import verify_release
 
@@ -69,10 +70,16 @@ def pinrec_training(
                 dataset=dataset, base=base.outputs["base"], surface=surface, finetune=finetune,
                 launch=launch)).set_display_name("Finetune")
 
-            # ... measured by the code that serves, beside baselines and what is live now.
-            measured = fresh(evaluate(
-                dataset=dataset, model=candidate.outputs["model"], surface=surface, registry=registry, run_id=RUN_ID,
-                generation=generation, evaluation_config=evaluation, index=index)).set_display_name("Evaluate")
+            # ... that would take the place of a release ...
+            current = fresh(resolve_live(
+                model=candidate.outputs["model"], surface=surface, registry=registry, run_id=RUN_ID,
+                generation=generation, index=index)).set_display_name("Resolve live")
+
+            # ... and is measured by the code that serves, beside that release and baselines.
+            measured = evaluate(
+                dataset=dataset, model=candidate.outputs["model"], surface=surface, registry=registry,
+                live=current.outputs["live"], allow=current.outputs["allow"], generation=generation,
+                evaluation_config=evaluation, index=index).set_display_name("Evaluate")
 
         # All evaluations together decide whether anything may be promoted.
         judged = fresh(judge(

@@ -34,8 +34,11 @@ log = logging.getLogger("pinrec")
 
 
 def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generation: GenerationConfig,
-             evaluation: EvaluationConfig, index: IndexConfig, registry: str, model_uri: str = "") -> Manifest:
+             evaluation: EvaluationConfig, index: IndexConfig, registry: str, live_id: str | None = None,
+             model_uri: str = "") -> Manifest:
     """Measure `model` on `surface` and write an output of kind "evaluation"; `registry` "" = nothing is live.
+
+    `live_id` is the release to compare with, "" for none; None = what is live now.
 
     Of `index` only the surface's allow list counts: what it leaves out is not retrieved, here as in the release.
 
@@ -59,7 +62,7 @@ def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generati
     allowed = allowed_items(candidate, surface, index)
     answers = {MODEL: ask(exact_retriever(candidate, surface, generation, allowed.item_I), data, cohort, depth)}
     clock.lap("model")
-    with open_live(registry, surface) as live:
+    with open_live(registry, surface, live_id) as live:
         release_id = live.release_id if live else None
         if live:
             theirs = exact_retriever(live.model, surface, suited(generation, live.model),

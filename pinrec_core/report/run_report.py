@@ -64,7 +64,8 @@ def sentence_of(facts: RunFacts) -> str:
     if facts.status is RunStatus.PROMOTED:
         kept = "".join(f" Kept as it was: {surface}, because {'; '.join(reasons)}."
                        for surface, reasons in facts.promotion.kept.items())
-        return f"Promoted: {facts.promotion.sentence}.{kept}"
+        told = facts.promotion.sentence
+        return f"{f'Promoted: {told}' if facts.promotion.moved else told[:1].upper() + told[1:]}.{kept}"
     if facts.status is RunStatus.REJECTED:
         return f"Rejected, nothing was changed: {'; '.join(facts.reasons) or 'no reason was recorded'}."
     if facts.failure:

@@ -18,8 +18,8 @@ from pinrec_core.manifest import read_manifest, write_manifest
 from pinrec_core.report.run_folder import run_folder
 
 ROOT = Path(__file__).parents[2]
-NAMES = ["aggregate_logs", "validate_data", "pretrain", "finetune", "evaluate", "gate", "build_index", "verify_release",
-         "promote", "reject", "report"]
+NAMES = ["aggregate_logs", "validate_data", "pretrain", "finetune", "resolve_live", "evaluate", "gate", "build_index",
+         "verify_release", "promote", "reject", "report"]
 
 
 def component(name: str):

@@ -13,7 +13,7 @@ from pinrec_core.cli.entry import Settings, build_app, execute
 from pinrec_core.registry import read_aliases
 
 SURFACES = ["home", "related", "search"]
-EXPENSIVE = ["aggregate-logs", "finetune", "finetune", "finetune", "pretrain"]
+EXPENSIVE = ["aggregate-logs", *3 * ["evaluate"], *3 * ["finetune"], "pretrain"]
 
 
 def aliases_of(work: Path) -> bytes:
@@ -29,7 +29,7 @@ def test_the_first_run_is_promoted(promoted):
         release = promoted.work / "registry/releases" / alias.live
         assert {"model", "index", "manifest.json", "verdict.json"} <= {path.name for path in release.iterdir()}
     assert promoted.tasks("failed") == promoted.tasks("cached") == []
-    assert len(promoted.tasks("done")) == 18  # 3 + 3 x 2 + gate + 3 x 2 + promote + report
+    assert len(promoted.tasks("done")) == 21  # 3 + 3 x 3 + gate + 3 x 2 + promote + report
 
 
 def test_the_table_and_the_report_are_shown(promoted):
@@ -57,6 +57,22 @@ def test_the_live_release_answers(promoted, capsys):
     said = capsys.readouterr()
     assert code == 0, said.err
     assert len({item["item_id"] for item in json.loads(said.out)}) == 5
+
+
+def test_the_same_run_again_does_nothing_and_says_so(promoted):
+    before, releases = aliases_of(promoted.work), sorted((promoted.work / "registry/releases").iterdir())
+    verifications = {path: path.read_bytes() for path in (promoted.work / "registry/verifications").iterdir()}
+    again = run(promoted.work, TINY)
+    assert again.code == 0, again.err
+    assert again.summary["sentence"].startswith("Nothing to do: home ") and "Nothing to do: home " in again.out
+    assert again.tasks("cached") == EXPENSIVE
+    assert again.tasks("done") == [*3 * ["build-index"], "gate", "promote", "report", *3 * ["resolve-live"],
+                                   "validate-data", *3 * ["verify-release"]]
+    log = next(line.split()[1] for line in again.out.splitlines() if line.startswith("log"))
+    text = Path(log).read_text("utf-8")
+    assert text.count("is there already, reused") == text.count("passed already under the same settings") == 3
+    assert (aliases_of(again.work), sorted((again.work / "registry/releases").iterdir())) == (before, releases)
+    assert {path: path.read_bytes() for path in (again.work / "registry/verifications").iterdir()} == verifications
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +104,7 @@ def test_a_rejection_moves_nothing(rejected):
 def test_a_second_run_reuses_what_training_made(rejected):
     outcome, _ = rejected
     assert outcome.tasks("cached") == EXPENSIVE
-    assert outcome.tasks("done") == ["evaluate", "evaluate", "evaluate", "gate", "report", "validate-data"]
+    assert outcome.tasks("done") == ["gate", "report", *3 * ["resolve-live"], "validate-data"]
 
 
 def test_a_new_event_file_is_never_answered_from_the_cache(promoted, tmp_path):

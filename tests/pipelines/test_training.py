@@ -15,8 +15,8 @@ from pipelines.arguments import pipeline_arguments
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "manifests/compiled/pinrec_training.yaml"
-CACHED = {"aggregate-logs", "pretrain", "finetune"}
-FRESH = {"validate-data", "evaluate", "gate", "build-index", "verify-release", "promote", "reject", "report"}
+CACHED = {"aggregate-logs", "pretrain", "finetune", "evaluate"}
+FRESH = {"validate-data", "resolve-live", "gate", "build-index", "verify-release", "promote", "reject", "report"}
 
 
 @pytest.fixture(scope="module")
