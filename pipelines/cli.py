@@ -63,10 +63,12 @@ def run(
     registry = _absolute(registry or f"{work}/registry")
     from pipelines.arguments import pipeline_arguments
     from pipelines.local import run_locally
+    from pipelines.work_lock import only_one
 
-    done = run_locally(pipeline_arguments(settings, events=events, catalog=catalog, registry=registry,
-                                          date=date or last_date(events),
-                                          previous=_absolute(previous) if previous else ""), work)
+    arguments = pipeline_arguments(settings, events=events, catalog=catalog, registry=registry,
+                                   date=date or last_date(events), previous=_absolute(previous) if previous else "")
+    with only_one(work):
+        done = run_locally(arguments, work)
     if not done.run_id:
         raise PinrecError(f"the run did not start; {done.log} says why")
     raise typer.Exit(EXIT_CODES[_conclude(done, registry)])

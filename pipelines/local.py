@@ -74,7 +74,8 @@ def _run(arguments: dict[str, Any], work: Path, tasks: Path, cache: Path) -> Non
 
     from pipelines.training import pinrec_training
 
-    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tasks), workspace_root=str(work / "scratch"),
+    scratch = work / f"scratch-{os.getpid()}"  # KFP removes it after the run
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tasks), workspace_root=str(scratch),
                raise_on_error=False, enable_caching=True, cache_root=str(cache))
     pinrec_training(**arguments)
 
