@@ -23,11 +23,12 @@ def verify_release(dataset: dsl.Input[dsl.Dataset], release_id: str, registry: s
     """
     from pathlib import Path
 
-    from components.artifacts import folder_of
+    from components.artifacts import failure_kept, folder_of
     from pinrec_core.config import IndexConfig
     from pinrec_core.release.reuse import verify_once as run
     from pinrec_core.report.run_folder import record_verification
 
-    found = run(registry, release_id, dataset=Path(dataset.path), index=IndexConfig.parse(index))
-    record_verification(folder_of(registry, run_id), found)
+    with failure_kept(registry, run_id, "verify-release"):
+        found = run(registry, release_id, dataset=Path(dataset.path), index=IndexConfig.parse(index))
+        record_verification(folder_of(registry, run_id), found)
     return release_id

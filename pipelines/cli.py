@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pipelines.local import LocalRun
 
 PIPED_WIDTH = 120  # columns of the table where there is no terminal to ask
-EXIT_CODES = {"promoted": 0, "rejected": EXIT_REJECTED, "failed": EXIT_FAILED}
+EXIT_CODES = {"promoted": 0, "ready": 0, "rejected": EXIT_REJECTED, "failed": EXIT_FAILED}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -83,14 +83,14 @@ def _conclude(done: LocalRun, registry: str) -> str:
     folder = run_folder(registry, done.run_id)
     culprit = next((task for task in done.failed if task.component != "reject"), None)
     if culprit:
-        record_failure(folder, culprit.name, culprit.error)
+        record_failure(folder, culprit.name, culprit.error, culprit.lines)
     if culprit or not storage.exists(storage.join(folder, OUTCOME)):
         write_run_report(folder)
     outcome = json.loads(storage.read_bytes(storage.join(folder, OUTCOME)))
     _print_table(folder)
     if culprit and not culprit.user_error:
         typer.echo("\n".join(["", *culprit.lines, ""]), err=True)
-    typer.echo(outcome["sentence"], err=outcome["status"] != "promoted")
+    typer.echo(outcome["sentence"], err=EXIT_CODES[outcome["status"]] != 0)
     for line in culprit.user_error.splitlines()[1:] if culprit else ():  # the sentence has the first one
         typer.echo(line, err=True)
     typer.echo(f"report {outcome['report']}\nlog    {done.log}")

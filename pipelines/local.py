@@ -18,13 +18,15 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pinrec_core.config import AggregateConfig
+from pinrec_core.errors import PinrecError
 from pinrec_core.logs.aggregation.window import open_window
+from pinrec_core.report.run_folder import record_failure, run_folder
 from pinrec_core.storage import is_remote, join
 from pipelines.progress import Progress
 from pipelines.task_log import Task, TaskLog
@@ -52,11 +54,23 @@ def run_locally(arguments: dict[str, Any], work: Path) -> LocalRun:
     logs.mkdir(parents=True, exist_ok=True)
     unfinished = logs / f"unfinished-{os.getpid()}.log"
     with open(unfinished, "w", encoding="utf-8") as file:
-        task_log = TaskLog(file, tasks, Progress(sys.stderr))
+        task_log = TaskLog(file, tasks, _shown_and_kept(arguments["registry"]))
         with _output_to(task_log), _environment(child_environment()):
             _run(arguments, work, tasks, _cache_folder(work, arguments))
     log = unfinished.rename(logs / f"{task_log.run_id or unfinished.stem}.log")
     return LocalRun(task_log.run_id, tuple(task_log.tasks), log)
+
+
+def _shown_and_kept(registry: str) -> Callable[[Task, str], None]:
+    """Show every change of a task, and leave in the run's folder which one failed first, for the exit task to tell."""
+    show = Progress(sys.stderr)
+
+    def changed(task: Task, change: str) -> None:
+        show(task, change)
+        if change == "failed" and task.component != "reject":
+            with contextlib.suppress(PinrecError, OSError):  # tried again, aloud, when the run is concluded
+                record_failure(run_folder(registry, task.run_id), task.name, task.error, task.lines)
+    return changed
 
 
 def child_environment() -> dict[str, str]:

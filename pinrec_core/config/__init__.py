@@ -9,6 +9,7 @@ from pinrec_core.config.evaluation import EvaluationConfig, GateConfig, Policy
 from pinrec_core.config.launch import LaunchConfig, Launcher, TrainJobConfig
 from pinrec_core.config.log import MAX_ACTIONS, LogConfig
 from pinrec_core.config.model import AttentionBias, Conditioning, ModelConfig
+from pinrec_core.config.notify import NotifyConfig
 from pinrec_core.config.retrieval import Codes, EngineKind, GenerationConfig, IndexConfig, IndexKind
 from pinrec_core.config.section import Incidental, Positive, Section, Share
 from pinrec_core.config.training import (
@@ -23,6 +24,6 @@ from pinrec_core.config.whole import Config
 
 __all__ = ["MAX_ACTIONS", "AggregateConfig", "AttentionBias", "Codes", "Conditioning", "Config", "EngineKind",
            "EvaluationConfig", "ExpertWeights", "FinetuneConfig", "GateConfig", "GenerationConfig", "Incidental",
-           "IndexConfig", "IndexKind", "LaunchConfig", "Launcher", "LogConfig", "ModelConfig", "Policy", "Positive",
-           "Precision", "PretrainConfig", "Section", "Share", "TrainConfig", "TrainJobConfig", "ValidateConfig",
-           "ValidationMetric"]
+           "IndexConfig", "IndexKind", "LaunchConfig", "Launcher", "LogConfig", "ModelConfig", "NotifyConfig",
+           "Policy", "Positive", "Precision", "PretrainConfig", "Section", "Share", "TrainConfig", "TrainJobConfig",
+           "ValidateConfig", "ValidationMetric"]

@@ -13,6 +13,7 @@ from pinrec_core.config.evaluation import EvaluationConfig, GateConfig
 from pinrec_core.config.launch import LaunchConfig
 from pinrec_core.config.log import LogConfig
 from pinrec_core.config.model import ModelConfig
+from pinrec_core.config.notify import NotifyConfig
 from pinrec_core.config.retrieval import GenerationConfig, IndexConfig
 from pinrec_core.config.section import Section
 from pinrec_core.config.training import FinetuneConfig, PretrainConfig
@@ -34,6 +35,7 @@ class Config(Section):
     gate: GateConfig
     index: IndexConfig = IndexConfig()
     launch: LaunchConfig = LaunchConfig()
+    notify: NotifyConfig = NotifyConfig()
 
     @classmethod
     def load(cls, path: str | Path) -> Config:

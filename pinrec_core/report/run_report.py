@@ -10,12 +10,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 from pinrec_core import storage
 from pinrec_core.release.verdict import Decision
-from pinrec_core.report import plots
 from pinrec_core.report.run_facts import RunFacts, RunStatus, SummaryRow, number, read_facts, summary_rows
 
 REPORT = "report.html"
@@ -65,16 +61,24 @@ def sentence_of(facts: RunFacts) -> str:
         kept = "".join(f" Kept as it was: {surface}, because {'; '.join(reasons)}."
                        for surface, reasons in facts.promotion.kept.items())
         told = facts.promotion.sentence
-        return f"{f'Promoted: {told}' if facts.promotion.moved else told[:1].upper() + told[1:]}.{kept}"
+        return f"{f'Promoted: {told}' if facts.promotion.moved else _capital(told)}.{kept}"
+    if facts.status is RunStatus.READY:
+        return f"{_capital(facts.ready.sentence)}."
     if facts.status is RunStatus.REJECTED:
         return f"Rejected, nothing was changed: {'; '.join(facts.reasons) or 'no reason was recorded'}."
     if facts.failure:
         return f"Failed: {facts.reasons[0].splitlines()[0].rstrip('.')}."  # the page shows the whole message below
-    return "Failed: no promotion and no rejection was recorded; the first step that failed has its reason in its log."
+    return (f"Failed: no step has recorded why; the last that left a result is {facts.last_result or 'none'}, and the "
+            "log of what came after it has the reason.")
 
 
 def render(facts: RunFacts, run_id: str) -> str:
-    """The whole page."""
+    """The whole page. What draws it is loaded here: an outcome alone is told without."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from pinrec_core.report import plots
+
     environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(number=_number, count=_count)
@@ -144,6 +148,10 @@ def _events_table(facts: RunFacts) -> dict[str, Any]:
 def _data_counts(facts: RunFacts) -> dict[str, int]:
     counts = (facts.data or {}).get("counts")
     return counts if isinstance(counts, dict) else {}
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _live_now(facts: RunFacts, surface: str) -> str | None:
