@@ -30,17 +30,18 @@ def gate(
     """
     from pathlib import Path
 
-    from components.artifacts import describe, folder_of
+    from components.artifacts import describe, failure_kept, folder_of
     from pinrec_core.config import GateConfig
     from pinrec_core.manifest import read_manifest
     from pinrec_core.release.gate import gate as run
     from pinrec_core.release.outcome import told
     from pinrec_core.report.run_folder import record_gate, record_training
 
-    judged = run([Path(item.path) for item in evaluations], Path(verdict.path), gate=GateConfig.parse(gate),
-                 validation=Path(validation.path))
-    record_training(folder_of(registry, run_id), "pretrain", Path(curve.path))
-    record_gate(folder_of(registry, run_id), Path(verdict.path))
+    with failure_kept(registry, run_id, "gate"):
+        judged = run([Path(item.path) for item in evaluations], Path(verdict.path), gate=GateConfig.parse(gate),
+                     validation=Path(validation.path))
+        record_training(folder_of(registry, run_id), "pretrain", Path(curve.path))
+        record_gate(folder_of(registry, run_id), Path(verdict.path))
     describe(verdict, read_manifest(verdict.path, "verdict", verify=False))
     lines = [f"- {rule.word}: {rule.sentence}" for name, surface in judged.surfaces.items()
              for rule in told(name, surface.rules)]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pipelines.local import LocalRun
 
 PIPED_WIDTH = 120  # columns of the table where there is no terminal to ask
-EXIT_CODES = {"promoted": 0, "rejected": EXIT_REJECTED, "failed": EXIT_FAILED}
+EXIT_CODES = {"promoted": 0, "ready": 0, "rejected": EXIT_REJECTED, "failed": EXIT_FAILED}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -63,10 +63,12 @@ def run(
     registry = _absolute(registry or f"{work}/registry")
     from pipelines.arguments import pipeline_arguments
     from pipelines.local import run_locally
+    from pipelines.work_lock import only_one
 
-    done = run_locally(pipeline_arguments(settings, events=events, catalog=catalog, registry=registry,
-                                          date=date or last_date(events),
-                                          previous=_absolute(previous) if previous else ""), work)
+    arguments = pipeline_arguments(settings, events=events, catalog=catalog, registry=registry,
+                                   date=date or last_date(events), previous=_absolute(previous) if previous else "")
+    with only_one(work):
+        done = run_locally(arguments, work)
     if not done.run_id:
         raise PinrecError(f"the run did not start; {done.log} says why")
     raise typer.Exit(EXIT_CODES[_conclude(done, registry)])
@@ -81,7 +83,7 @@ def _conclude(done: LocalRun, registry: str) -> str:
     folder = run_folder(registry, done.run_id)
     culprit = next((task for task in done.failed if task.component != "reject"), None)
     if culprit:
-        record_failure(folder, culprit.name, culprit.error)
+        record_failure(folder, culprit.name, culprit.error, culprit.lines)
     if culprit or not storage.exists(storage.join(folder, OUTCOME)):
         write_run_report(folder)
     outcome = json.loads(storage.read_bytes(storage.join(folder, OUTCOME)))
@@ -90,7 +92,7 @@ def _conclude(done: LocalRun, registry: str) -> str:
         typer.echo("\n".join(["", *culprit.lines, ""]), err=True)
     for warning in outcome["warnings"]:
         typer.echo(f"warning: {warning}", err=True)
-    typer.echo(outcome["sentence"], err=outcome["status"] != "promoted")
+    typer.echo(outcome["sentence"], err=EXIT_CODES[outcome["status"]] != 0)
     for line in culprit.user_error.splitlines()[1:] if culprit else ():  # the sentence has the first one
         typer.echo(line, err=True)
     typer.echo(f"report {outcome['report']}\nlog    {done.log}")

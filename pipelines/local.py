@@ -18,12 +18,16 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pinrec_core.storage import is_remote
+from pinrec_core.config import AggregateConfig
+from pinrec_core.errors import PinrecError
+from pinrec_core.logs.aggregation.window import open_window
+from pinrec_core.report.run_folder import record_failure, run_folder
+from pinrec_core.storage import is_remote, join
 from pipelines.progress import Progress
 from pipelines.task_log import Task, TaskLog
 
@@ -50,11 +54,23 @@ def run_locally(arguments: dict[str, Any], work: Path) -> LocalRun:
     logs.mkdir(parents=True, exist_ok=True)
     unfinished = logs / f"unfinished-{os.getpid()}.log"
     with open(unfinished, "w", encoding="utf-8") as file:
-        task_log = TaskLog(file, tasks, Progress(sys.stderr))
+        task_log = TaskLog(file, tasks, _shown_and_kept(arguments["registry"]))
         with _output_to(task_log), _environment(child_environment()):
             _run(arguments, work, tasks, _cache_folder(work, arguments))
     log = unfinished.rename(logs / f"{task_log.run_id or unfinished.stem}.log")
     return LocalRun(task_log.run_id, tuple(task_log.tasks), log)
+
+
+def _shown_and_kept(registry: str) -> Callable[[Task, str], None]:
+    """Show every change of a task, and leave in the run's folder which one failed first, for the exit task to tell."""
+    show = Progress(sys.stderr)
+
+    def changed(task: Task, change: str) -> None:
+        show(task, change)
+        if change == "failed" and task.component != "reject":
+            with contextlib.suppress(PinrecError, OSError):  # tried again, aloud, when the run is concluded
+                record_failure(run_folder(registry, task.run_id), task.name, task.error, task.lines)
+    return changed
 
 
 def child_environment() -> dict[str, str]:
@@ -72,18 +88,23 @@ def _run(arguments: dict[str, Any], work: Path, tasks: Path, cache: Path) -> Non
 
     from pipelines.training import pinrec_training
 
-    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tasks), workspace_root=str(work / "scratch"),
+    scratch = work / f"scratch-{os.getpid()}"  # KFP removes it after the run
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tasks), workspace_root=str(scratch),
                raise_on_error=False, enable_caching=True, cache_root=str(cache))
     pinrec_training(**arguments)
 
 
 def _cache_folder(work: Path, arguments: dict[str, Any]) -> Path:
-    """The cache of this state of our code and of the input files (by name, size and time of change)."""
+    """The cache of this state of our code and of the input files (by name, size and time of change).
+
+    Of the events only the partitions that the run's date reads: tomorrow's must not make today's be read again.
+    """
     state = hashlib.sha256()
     root = Path(__file__).parents[1]
     for path in sorted(p for package in ("pinrec_core", "components") for p in (root / package).rglob("*.py")):
         state.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
-    for uri in (arguments["events"], arguments["catalog"]):
+    window = open_window(arguments["date"], AggregateConfig.parse(arguments["aggregate"]))
+    for uri in (arguments["catalog"], *(join(arguments["events"], f"date={date}") for date in window.dates)):
         files = [] if is_remote(uri) else sorted(p for p in Path(uri).rglob("*") if p.is_file())
         for path in files:
             state.update(f"{path}\0{path.stat().st_size}\0{path.stat().st_mtime_ns}\0".encode())

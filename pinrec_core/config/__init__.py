@@ -23,6 +23,7 @@ from pinrec_core.config.gate import (
 from pinrec_core.config.launch import LaunchConfig, Launcher, TrainJobConfig
 from pinrec_core.config.log import MAX_ACTIONS, LogConfig
 from pinrec_core.config.model import AttentionBias, Conditioning, ModelConfig
+from pinrec_core.config.notify import NotifyConfig
 from pinrec_core.config.retrieval import Codes, EngineKind, GenerationConfig, IndexConfig, IndexKind
 from pinrec_core.config.section import Incidental, Level, Positive, Section, Share
 from pinrec_core.config.serve import ServeConfig
@@ -39,6 +40,6 @@ from pinrec_core.config.whole import Config
 __all__ = ["MAX_ACTIONS", "AggregateConfig", "AttentionBias", "BeatsBaseline", "Codes", "ComparisonRule",
            "Conditioning", "Config", "CoverageRule", "DataHealth", "EmbeddingHealth", "EngineKind", "EvaluationConfig",
            "ExpertWeights", "FinetuneConfig", "Floor", "GateConfig", "GenerationConfig", "Incidental", "IndexConfig",
-           "IndexKind", "LaunchConfig", "Launcher", "Level", "LogConfig", "MaxDropPerSlice", "ModelConfig", "OnReject",
-           "Policy", "Positive", "Precision", "PretrainConfig", "Rules", "Section", "ServeConfig", "Share",
-           "TrainConfig", "TrainJobConfig", "Undecided", "ValidateConfig", "ValidationMetric"]
+           "IndexKind", "LaunchConfig", "Launcher", "Level", "LogConfig", "MaxDropPerSlice", "ModelConfig",
+           "NotifyConfig", "OnReject", "Policy", "Positive", "Precision", "PretrainConfig", "Rules", "Section",
+           "ServeConfig", "Share", "TrainConfig", "TrainJobConfig", "Undecided", "ValidateConfig", "ValidationMetric"]

@@ -15,6 +15,7 @@ from pinrec_core.config.gate import GateConfig
 from pinrec_core.config.launch import LaunchConfig
 from pinrec_core.config.log import LogConfig
 from pinrec_core.config.model import ModelConfig
+from pinrec_core.config.notify import NotifyConfig
 from pinrec_core.config.retrieval import GenerationConfig, IndexConfig
 from pinrec_core.config.section import Level, Section
 from pinrec_core.config.serve import ServeConfig
@@ -41,6 +42,7 @@ class Config(Section):
     index: IndexConfig = IndexConfig()
     launch: LaunchConfig = LaunchConfig()
     serve: ServeConfig = ServeConfig()
+    notify: NotifyConfig = NotifyConfig()
 
     @classmethod
     def load(cls, path: str | Path) -> Config:

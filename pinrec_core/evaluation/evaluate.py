@@ -37,8 +37,11 @@ log = logging.getLogger("pinrec")
 
 
 def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generation: GenerationConfig,
-             evaluation: EvaluationConfig, index: IndexConfig, registry: str, model_uri: str = "") -> Manifest:
+             evaluation: EvaluationConfig, index: IndexConfig, registry: str, live_id: str | None = None,
+             model_uri: str = "") -> Manifest:
     """Measure `model` on `surface` and write an output of kind "evaluation"; `registry` "" = nothing is live.
+
+    `live_id` is the release to compare with, "" for none; None = what is live now.
 
     Of `index` only the surface's allow list counts: what it leaves out is not retrieved, here as in the release.
 
@@ -65,7 +68,7 @@ def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generati
     vectors_ID = retriever.search_vectors_ID[:, :candidate.config.item_dim]  # without the biases behind them
     embedding = embedding_health(vectors_ID[allowed.item_I], evaluation.seed)
     clock.lap("model")
-    with open_live(registry, surface) as live:
+    with open_live(registry, surface, live_id) as live:
         release_id = live.release_id if live else None
         if live:
             theirs = exact_retriever(live.model, surface, suited(generation, live.model),

@@ -10,9 +10,9 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from pinrec_core import storage
-from pinrec_core.config import EngineKind, Level
+from pinrec_core.config import EngineKind, IndexConfig, Level
 from pinrec_core.errors import IntegrityError
-from pinrec_core.manifest import Manifest
+from pinrec_core.manifest import Manifest, code_fingerprint, fingerprint_of
 from pinrec_core.registry import verification_path
 
 REQUIRED_CHECKS = frozenset({"integrity", "replay_recall", "ann_recall", "vectors", "engine", "latency"})
@@ -63,6 +63,7 @@ class Verification(BaseModel):
     measured: dict[str, float] = {}  # load_s, peak_rss_mb, p50_ms, p99_ms
     engine: EngineKind = EngineKind.TORCH  # that serves
     engines: tuple[EngineTrial, ...] = ()
+    settings: str = ""  # settings_of what it was verified with
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -75,6 +76,11 @@ class Verification(BaseModel):
     def reasons(self) -> list[str]:
         """Sentences of the checks that make it unfit."""
         return [check.sentence for check in self.checks if check.rejects]
+
+
+def settings_of(index: IndexConfig) -> str:
+    """What a verification depends on beside release and dataset: the demands, and the code that puts them."""
+    return fingerprint_of(index, code_fingerprint())
 
 
 def fingerprints_of(manifest: Manifest) -> dict[str, str]:

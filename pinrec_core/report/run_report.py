@@ -10,13 +10,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 from pinrec_core import storage
 from pinrec_core.release.outcome import told
 from pinrec_core.release.verdict import Decision
-from pinrec_core.report import plots
 from pinrec_core.report.run_facts import RunFacts, RunStatus, SummaryRow, number, read_facts, summary_rows
 
 REPORT = "report.html"
@@ -74,16 +70,25 @@ def warnings_of(facts: RunFacts) -> list[str]:
 def sentence_of(facts: RunFacts) -> str:
     """The run in one sentence."""
     if facts.status is RunStatus.PROMOTED:
-        return f"Promoted: {facts.promotion.told}"
+        done = facts.promotion.told
+        return f"Promoted: {done}" if facts.promotion.moved else _capital(done)
+    if facts.status is RunStatus.READY:
+        return f"{_capital(facts.ready.sentence)}."
     if facts.status is RunStatus.REJECTED:
         return f"Rejected, nothing was changed: {'; '.join(facts.reasons) or 'no reason was recorded'}."
     if facts.failure:
         return f"Failed: {facts.reasons[0].splitlines()[0].rstrip('.')}."  # the page shows the whole message below
-    return "Failed: no promotion and no rejection was recorded; the first step that failed has its reason in its log."
+    return (f"Failed: no step has recorded why; the last that left a result is {facts.last_result or 'none'}, and the "
+            "log of what came after it has the reason.")
 
 
 def render(facts: RunFacts, run_id: str) -> str:
-    """The whole page."""
+    """The whole page. What draws it is loaded here: an outcome alone is told without."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from pinrec_core.report import plots
+
     environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(number=_number, count=_count)
@@ -154,6 +159,10 @@ def _events_table(facts: RunFacts) -> dict[str, Any]:
 def _data_counts(facts: RunFacts) -> dict[str, int]:
     counts = (facts.data or {}).get("counts")
     return counts if isinstance(counts, dict) else {}
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _live_now(facts: RunFacts, surface: str) -> str | None:

@@ -15,7 +15,7 @@ from pinrec_core.registry import read_aliases
 from pinrec_core.release.answer import recommend
 
 SURFACES = ["home", "related", "search"]
-EXPENSIVE = ["aggregate-logs", "finetune", "finetune", "finetune", "pretrain"]
+EXPENSIVE = ["aggregate-logs", *3 * ["evaluate"], *3 * ["finetune"], "pretrain"]
 
 
 def aliases_of(work: Path) -> bytes:
@@ -31,7 +31,7 @@ def test_the_first_run_is_promoted(promoted):
         release = promoted.work / "registry/releases" / alias.live
         assert {"model", "index", "manifest.json", "verdict.json"} <= {path.name for path in release.iterdir()}
     assert promoted.tasks("failed") == promoted.tasks("cached") == []
-    assert len(promoted.tasks("done")) == 18  # 3 + 3 x 2 + gate + 3 x 2 + promote + report
+    assert len(promoted.tasks("done")) == 21  # 3 + 3 x 3 + gate + 3 x 2 + promote + notify
 
 
 def test_the_table_and_the_report_are_shown(promoted):
@@ -49,7 +49,7 @@ def test_the_run_folder_tells_the_whole_story(promoted):
         ("training", f"finetune {surface}.jsonl"), ("evaluations", f"{surface}.json"),
         ("verifications", f"{surface}.json"))}
     assert found == per_surface | {"data.json", "statistics.json", "training/pretrain.jsonl", "verdict.json",
-                                   "promotion.json", "outcome.json", "report.html"}
+                                   "promotion.json", "message.json", "message.txt", "outcome.json", "report.html"}
 
 
 def test_every_rule_was_judged_on_what_the_steps_before_it_left(promoted):
@@ -85,6 +85,22 @@ def test_the_live_releases_are_served(promoted):
             assert answer["release_id"] == aliases.surfaces[surface].live
             wanted = recommend(str(registry), surface, "u1", n=20)
             assert [item["item_id"] for item in answer["items"]] == [item.item_id for item in wanted]
+
+
+def test_the_same_run_again_does_nothing_and_says_so(promoted):
+    before, releases = aliases_of(promoted.work), sorted((promoted.work / "registry/releases").iterdir())
+    verifications = {path: path.read_bytes() for path in (promoted.work / "registry/verifications").iterdir()}
+    again = run(promoted.work, TINY)
+    assert again.code == 0, again.err
+    assert again.summary["sentence"].startswith("Nothing to do: home ") and "Nothing to do: home " in again.out
+    assert again.tasks("cached") == EXPENSIVE
+    assert again.tasks("done") == [*3 * ["build-index"], "gate", "notify", "promote", *3 * ["resolve-live"],
+                                   "validate-data", *3 * ["verify-release"]]
+    log = next(line.split()[1] for line in again.out.splitlines() if line.startswith("log"))
+    text = Path(log).read_text("utf-8")
+    assert text.count("is there already, reused") == text.count("passed already under the same settings") == 3
+    assert (aliases_of(again.work), sorted((again.work / "registry/releases").iterdir())) == (before, releases)
+    assert {path: path.read_bytes() for path in (again.work / "registry/verifications").iterdir()} == verifications
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +140,7 @@ def test_a_rejection_moves_nothing(rejected):
 def test_a_second_run_reuses_what_training_made(rejected):
     outcome, _ = rejected
     assert outcome.tasks("cached") == EXPENSIVE
-    assert outcome.tasks("done") == ["evaluate", "evaluate", "evaluate", "gate", "report", "validate-data"]
+    assert outcome.tasks("done") == ["gate", "notify", *3 * ["resolve-live"], "validate-data"]
 
 
 def test_a_new_event_file_is_never_answered_from_the_cache(promoted, tmp_path):
@@ -148,7 +164,7 @@ def test_broken_input_fails_and_says_what_to_do(what, breaks, promoted, tmp_path
     assert "2026-01-04" in outcome.summary["sentence"]
     assert outcome.summary["sentence"].startswith("Failed: step aggregate-logs: ")
     assert "Traceback" not in outcome.err  # a user's mistake is told in one sentence
-    assert outcome.tasks("failed") == ["aggregate-logs"] and outcome.tasks("done") == ["report"]
+    assert outcome.tasks("failed") == ["aggregate-logs"] and outcome.tasks("done") == ["notify"]
     assert not (tmp_path / "registry/aliases.json").exists()
 
 

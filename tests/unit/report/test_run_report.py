@@ -12,6 +12,7 @@ import pytest
 from pinrec_core.config import Policy
 from pinrec_core.errors import ConfigError
 from pinrec_core.release.promote import Move, Promotion, rejection_of
+from pinrec_core.release.ready import Ready
 from pinrec_core.release.verdict import read_verdict
 from pinrec_core.report import run_folder
 from pinrec_core.report.run_facts import RunStatus, summary_table
@@ -108,6 +109,14 @@ def test_a_verdict_to_reject_is_enough_to_be_rejected(run, make_verdict):
     run_folder.record_gate(str(run), make_verdict({"home": 0.1}))
     run_folder.record_failure(str(run), "reject", "it failed on purpose")
     assert written(run)[1]["status"] == "rejected"
+
+
+def test_a_run_that_was_not_to_promote_is_ready(run, make_verdict):
+    run_folder.record_gate(str(run), make_verdict({"home": 0.5}))
+    run_folder.record_ready(str(run), Ready(run="run-7", releases={"home": "a" * 64}, sentence="ready, not promoted"))
+    page, outcome = written(run)
+    assert outcome["status"] == "ready" and outcome["surfaces"]["home"]["live"] is None
+    assert "Ready, not promoted." in page.content
 
 
 def test_policy_each_names_what_was_kept(run, make_verdict):
