@@ -19,6 +19,7 @@ from pinrec_core.errors import ConfigError
 
 ADD_BLOCK = 65536  # rows added at a time, so that building needs little beyond the vectors themselves
 LINKS = 32  # links per node of a graph, twice that in its lowest layer
+_BUILD_VIEW = 128  # nodes kept in view while a graph is built: three times faiss' default, for far better recall
 _CELL_POINTS = 39  # training points below which faiss considers a cell under-trained
 _CELL_SAMPLE = 256  # training points beyond which faiss takes a sample of its own
 _CODE_SAMPLE = 100_000  # training points of the codes alone
@@ -90,7 +91,10 @@ def empty_index(n_items: int, dimension: int, config: IndexConfig) -> faiss.Inde
     kind, codes = kind_of(n_items, config), _CODE_NAMES[config.codes]
     names = {IndexKind.FLAT: "Flat", IndexKind.HNSW: f"HNSW{LINKS},{codes}",
              IndexKind.IVF: f"IVF{cells_of(n_items, config)}_HNSW{LINKS},{codes}"}
-    return faiss.index_factory(dimension, names[kind], faiss.METRIC_INNER_PRODUCT)
+    index = faiss.index_factory(dimension, names[kind], faiss.METRIC_INNER_PRODUCT)
+    if kind is IndexKind.HNSW:
+        index.hnsw.efConstruction = _BUILD_VIEW
+    return index
 
 
 def _named(kind: IndexKind, codes: Codes) -> str:
