@@ -3,12 +3,12 @@
     python benchmarks/serve.py --json work/benchmark/serve.json [--quick] [--seconds 20] [--workers 2]
                                [--parts small,large,small-1m,large-1m,long] [--work DIR]
 
-Releases are invented (serve_data.py): 6 query vectors (2 outcomes x 3 steps), 100 items, histories by user id from the
-release. The service runs as its command does; a driver in another process (serve_driver.py) sends requests at a fixed
-rate and waits for none of them, so that queueing shows: at 80 requests/s, then ever more until errors appear or p99
-reaches 100 ms. Beside it, in one process and thread and without a service (serve_alone.py): the model, Faiss, both, the
-retriever, and a plain two-tower lookup in the same index. On as many cores as there are workers the driver takes its
-share of them too.
+Releases are invented (serve_data.py, serve_model.py): 6 query vectors (2 outcomes x 3 steps), 100 items, histories by
+user id from the release. The service runs as its command does; a driver in another process (serve_driver.py) sends
+requests at a fixed rate and waits for none of them, so that queueing shows: at 80 requests/s, then ever more until
+errors appear or p99 reaches 100 ms. Beside it, in one process and thread and without a service (serve_alone.py): the
+model, Faiss, both, the retriever, and a plain two-tower lookup in the same index. On as many cores as there are workers
+the driver takes its share of them too.
 
 - small, large:       width 128, 2 layers and width 256, 4 layers; 12,000 items, history 64
 - small-1m, large-1m: the same with 1,000,000 items, which take some minutes to make, once below --work

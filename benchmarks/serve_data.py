@@ -1,8 +1,7 @@
 """Registries of benchmarks/serve.py: invented logs and untrained models taken through the project's own release steps.
 
-Items lie in clusters, as the contents of a catalogue do; users engage with a few clusters each. Weights are random, and
-larger than at the start of a training, so that outcomes and steps ask for different items. What is measured is speed:
-what is found means nothing.
+Items lie in clusters, as the contents of a catalogue do; users engage with a few clusters each. Models are those of
+serve_model.py. What is measured is speed: how good the found items are means nothing.
 
 Suffixes: I items, U users, E engagements, C clusters, D content dimension.
 """
@@ -17,14 +16,14 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
+from serve_model import invented_model
 
 from pinrec_core import storage
 from pinrec_core.config import EvaluationConfig, GateConfig, GenerationConfig, IndexConfig, LogConfig, ModelConfig
+from pinrec_core.data.dataset import Dataset
 from pinrec_core.evaluation.evaluate import evaluate
-from pinrec_core.manifest import read_manifest, write_manifest
+from pinrec_core.manifest import write_manifest
 from pinrec_core.model.io import save_model
-from pinrec_core.model.pinrec import PinRec
 from pinrec_core.registry import Alias, Aliases, aliases_path, verification_path
 from pinrec_core.release.build import build_index
 from pinrec_core.release.checks import verify
@@ -90,17 +89,13 @@ def _make(case: Case, work: Path, registry: Path) -> None:
 
 
 def _write_model(folder: Path, case: Case, dataset: Path) -> None:
-    torch.manual_seed(0)
+    opened = Dataset.open(dataset)
     config = ModelConfig(width=case.width, layers=case.layers, heads=4, item_dim=64, max_length=case.history,
                          use_ids=False, dropout=0.0)
-    model = PinRec(config, LOG, pq.read_table(dataset / "items.parquet"), {SURFACE: {"click": 0.6, "save": 0.4}})
-    with torch.no_grad():
-        for table in (model.surface, model.action, *model.condition.tables.values()):
-            table.weight.normal_(std=1.0)
     folder.mkdir()
-    save_model(model, folder)
+    save_model(invented_model(config, LOG, opened.items, opened), folder)
     (folder / "metrics.jsonl").write_text('{"stage": "finetune", "epoch": 0, "step": 0, "loss": 0.0}\n')
-    write_manifest(folder, kind="model", parents={"dataset": read_manifest(dataset, "dataset").fingerprint})
+    write_manifest(folder, kind="model", parents={"dataset": opened.manifest.fingerprint})
 
 
 def _write_dataset(folder: Path, items: int, length: int) -> None:

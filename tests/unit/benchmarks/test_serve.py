@@ -12,6 +12,7 @@ import pytest
 import serve
 import serve_data
 import serve_driver
+import serve_model
 from serve_alone import Alone, per_request
 from serve_report import print_tables
 
@@ -25,6 +26,7 @@ def work(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(serve_data, "USERS", 60)
         patch.setattr(serve_data, "ASKED", 20)
+        patch.setattr(serve_model, "FITTED", 60)
         patch.setattr(serve_data, "ITEMS_PER_CLUSTER", 10)
         serve_data.registry_of(CASE, folder)
     return folder
@@ -41,6 +43,16 @@ def test_a_release_is_made_once(work, caplog):
     with caplog.at_level(logging.INFO, logger="pinrec"):
         registry = serve_data.registry_of(CASE, work)
     assert not caplog.records and registry == work / "w16-l1-0k-h8/registry"
+
+
+def test_queries_lie_near_items(work, tmp_path):
+    alone = Alone({"registry": str(work / CASE.name / "registry"), "surface": "home", "users": 60, "n": 100,
+                   "scratch": str(tmp_path)})
+    vectors_ID = alone.retriever.search_vectors_ID.numpy()
+    click_BD = np.stack([queries[0] for queries in alone.queries()[:50]])
+    latest_BD = vectors_ID[[history.item_T[-1] for history in alone.histories[:50]]]
+    others_BD = np.roll(latest_BD, 1, axis=0)
+    assert np.mean((click_BD * latest_BD).sum(1)) > np.mean((click_BD * others_BD).sum(1)) + 0.3
 
 
 def test_what_is_measured_alone(work, tmp_path):
