@@ -129,4 +129,4 @@ class Load:
 
 
 def _plain(section) -> dict:
-    return json.loads(section.model_dump_json())
+    return json.loads(section.model_dump_json(exclude_none=True))  # TOML has no null
