@@ -103,6 +103,22 @@ def test_the_same_run_again_does_nothing_and_says_so(promoted):
     assert {path: path.read_bytes() for path in (again.work / "registry/verifications").iterdir()} == verifications
 
 
+def test_the_live_release_tells_where_it_comes_from(promoted, capsys):
+    registry = str(promoted.work / "registry")
+    live = read_aliases(registry)[0].surfaces["home"].live
+    settings = Settings()
+    assert execute(build_app(settings), settings, ["lineage", live[:8], "--registry", registry, "--files"]) == 0
+    told = capsys.readouterr().out
+    partitions = sorted(path.name for path in (promoted.work / "data/events").iterdir())
+    for part in (f"release {live[:12]}", "dataset ", "model ", "base ", "evaluation ", "verdict ", "stage finetuned",
+                 "stage base", *partitions, f"{partitions[0]}/"):
+        assert part in told, told
+    card = (Path(registry) / "releases" / live / "card.md").read_text("utf-8")
+    for part in (partitions[0].removeprefix("date="), "`pretrain.epochs`", "`finetune home.epochs`", "recall@50"):
+        assert part in card, card
+    assert execute(build_app(settings), settings, ["registry", "verify", "--registry", registry]) == 0
+
+
 @pytest.fixture(scope="module")
 def rejected(promoted: Outcome, tmp_path_factory) -> tuple[Outcome, bytes]:
     """The same run with a floor that nothing reaches, and the aliases as they were before."""

@@ -61,6 +61,8 @@ def _training(folder: Path, lineage: Lineage) -> str:
         {name: value for name, value in m.facts.items() if name.startswith("validation")})) for m in model]
     described = _json(folder / bundle.MODEL / "model.json")
     settings = flattened({name: described[name] for name in _CONFIGURATION})
+    settings |= flattened({"generation": _json(folder / bundle.GENERATION),
+                           "index": _json(folder / bundle.INDEX_DESCRIPTION)["config"]})
     for stage in _stages(folder / bundle.MODEL / TRAINING):
         settings |= flattened({stage["stage"]: stage["settings"]})
     rows = [(f"`{name}`", f"`{json.dumps(value)}`") for name, value in settings.items()]

@@ -63,3 +63,21 @@ def test_missing_files_are_named(tmp_path):
     with pytest.raises(IntegrityError, match="no such file"):
         storage.read_bytes(str(tmp_path / "absent"))
     assert storage.list_names(str(tmp_path / "absent")) == []
+
+
+def test_a_tree_is_listed_and_removed_whole(tmp_path):
+    for name in ("manifest.json", "a/b.txt", ".hidden"):
+        storage.write_bytes(str(tmp_path / "tree" / name), b"12")
+    found = storage.tree_files(str(tmp_path / "tree"))
+    assert set(found) == {"manifest.json", "a/b.txt", ".hidden"} and {one.size for one in found.values()} == {2}
+    storage.remove_tree(str(tmp_path / "tree"))
+    assert list(tmp_path.iterdir()) == [] and storage.tree_files(str(tmp_path / "tree")) == {}
+    storage.remove_tree(str(tmp_path / "tree"))
+    storage.remove_file(str(tmp_path / "tree"))
+
+
+def test_a_swap_clears_what_a_killed_one_has_left(tmp_path):
+    path = tmp_path / "aliases.json"
+    (tmp_path / ".aliases.json.abc").write_text("cut sho")
+    storage.compare_and_swap(str(path), b"{}", storage.ABSENT)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["aliases.json", "aliases.json.lock"]

@@ -19,7 +19,7 @@ from pinrec_core.logs.aggregation.partitions import plan_reading
 from pinrec_core.logs.aggregation.runners import runner_options
 from pinrec_core.logs.aggregation.seal import seal
 from pinrec_core.logs.aggregation.window import open_window
-from pinrec_core.manifest import read_manifest
+from pinrec_core.manifest import fingerprint_of_files, read_manifest
 from pinrec_core.schemas import ITEMS, SEQUENCES, VIEWS
 
 DAY_S = 86_400
@@ -44,6 +44,20 @@ def fill(logbook) -> None:
     add("bob", "b", "click", 2 * DAY_S + 1, context_item_id="nowhere")  # in the evaluation window
     add("bob", "b", "click", 2 * DAY_S + 1, context_item_id="nowhere")
     add(None, "b", "click", 2 * DAY_S + 2)
+
+
+def test_the_dataset_names_its_input_files(logbook) -> None:
+    fill(logbook)
+    logbook.write()
+    manifest = logbook.aggregate()
+    told = json.loads((logbook.root / "dataset" / "inputs.json").read_text())
+    assert {date: [(name, rows) for name, _, rows, _ in files] for date, files in told["events"].items()} == {
+        "2026-03-01": [("date=2026-03-01/part-0.parquet", 7)], "2026-03-02": [("date=2026-03-02/part-0.parquet", 4)],
+        "2026-03-03": [("date=2026-03-03/part-0.parquet", 3)]}
+    events = [file for files in told["events"].values() for file in files]
+    assert manifest.parents == {name: fingerprint_of_files(files)
+                                for name, files in (("events", events), ("catalog", told["catalog"]))}
+    assert "inputs.json" in manifest.files
 
 
 def test_a_small_log_by_hand(logbook) -> None:
