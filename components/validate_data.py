@@ -27,5 +27,5 @@ def validate_data(
     from pinrec_core.report.run_folder import record_data
 
     with failure_kept(registry, run_id, "validate-data"):
-        record_data(folder_of(registry, run_id), Path(dataset.path))  # first, so that a refused one is in the report
+        record_data(folder_of(registry, run_id), Path(dataset.path), dataset.uri)  # first: a refused one is told too
         describe(validation, run(Path(dataset.path), Path(validation.path), validate=ValidateConfig.parse(validate)))

@@ -30,6 +30,7 @@ class Message(BaseModel):
     date: str  # last day of the data, "" if it was not recorded
     sentence: str
     surfaces: dict[str, Any]
+    releases: dict[str, str]  # surface -> release that went live, was live already, or could go live
     reasons: tuple[str, ...]  # why not all was promoted
     warnings: tuple[str, ...]
     failed: dict[str, Any] | None  # step, message, lines (the last of its log)

@@ -88,6 +88,13 @@ class RunFacts:
         return RunStatus.REJECTED if refused else RunStatus.FAILED
 
     @property
+    def releases(self) -> dict[str, str]:
+        """Surface -> release that this run made live, found live, or left to be promoted."""
+        if not self.promotion:
+            return dict(self.ready.releases) if self.ready else {}
+        return {surface: move.live for surface, move in self.promotion.moved.items()} | self.promotion.unchanged
+
+    @property
     def last_result(self) -> str:
         """The last step whose result is here, "" if there is none."""
         found = (("verify-release", self.verifications), ("gate", self.verdict), ("finetune", self.training),

@@ -44,10 +44,14 @@ def run_folder(registry: str, run_id: str) -> str:
     return storage.join(registry, "runs", _plain(run_id))
 
 
-def record_data(run: str, dataset: Path) -> None:
-    """Keep the dataset's counts, date and statistics. Raises IntegrityError if the dataset is altered."""
+def record_data(run: str, dataset: Path, uri: str = "") -> None:
+    """Keep the dataset's counts, date, statistics and place. Raises IntegrityError if the dataset is altered.
+
+    `uri` says where it is when that is not the local path read here (another pod's disk).
+    """
     manifest = read_manifest(dataset, "dataset", verify=False)
-    known = {"fingerprint": manifest.fingerprint, "counts": manifest.counts, "facts": manifest.facts}
+    known = {"fingerprint": manifest.fingerprint, "counts": manifest.counts, "facts": manifest.facts,
+             "uri": uri or str(dataset.absolute())}
     _write(run, DATA, known)
     storage.write_bytes(storage.join(run, STATISTICS), (Path(dataset) / STATISTICS).read_bytes())
 

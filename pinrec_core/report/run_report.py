@@ -57,7 +57,7 @@ def outcome_of(facts: RunFacts, run_id: str, report: str) -> dict[str, Any]:
             "value": row.recall, "low": row.low, "high": row.high, "n": row.n, "floor": row.floor,
             "best_baseline": {"name": row.baseline, "value": row.baseline_value} if row.baseline else None}
     return {"run_id": run_id, "status": facts.status.value, "sentence": sentence_of(facts), "surfaces": surfaces,
-            "reasons": facts.reasons, "report": report,
+            "releases": facts.releases, "reasons": facts.reasons, "report": report,
             "warnings": warnings_of(facts)}
 
 
