@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pinrec_core import storage
 from pinrec_core.errors import ConfigError
 from pinrec_core.registry import read_aliases, release_path
-from pinrec_core.release.moves import release_manifest
+from pinrec_core.release.stored import release_manifest
 from pipelines.backfill.plan import Planned
 from pipelines.backfill.result import DateResult, DateStatus
 
