@@ -18,7 +18,7 @@ from pinrec_core import storage
 from pinrec_core.config import GenerationConfig, IndexConfig
 from pinrec_core.errors import IntegrityError
 from pinrec_core.manifest import code_fingerprint, fingerprint_of, read_manifest
-from pinrec_core.release import moves
+from pinrec_core.release import stored
 from pinrec_core.release.verification import Verification, require_verification, settings_of
 from pinrec_core.release.verify import verify_release
 from pinrec_core.retrieval.allow import allow_sha256
@@ -62,7 +62,7 @@ def _release_in(note: str, registry: str) -> str:
 
 def _verified(registry: str, release_id: str, dataset: Path, index: IndexConfig) -> Verification | None:
     try:
-        manifest = moves.release_manifest(registry, release_id)
+        manifest = stored.release_manifest(registry, release_id)
         found = require_verification(registry, release_id, manifest)
     except IntegrityError:  # none, a failed one, or one of something else: verify now, which says what is wrong
         return None
