@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     for surface, part in document["surfaces"].items():
-        print_surface(surface, part, Console(width=120))
+        print_surface(surface, part, Console(width=140))
     if given.json:
         write_bytes(str(given.json), json.dumps(document, indent=1, allow_nan=False).encode())
     return 0

@@ -20,6 +20,7 @@ from pinrec_core.data.batch import collate
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.evaluation.cohort import Cohort, build_cohort
 from pinrec_core.evaluation.metrics import NEVER, best_ranks, coverage, distinct_items
+from pinrec_core.evaluation.slices import slices_of
 from pinrec_core.evaluation.subject import Answers, ask, exact_retriever, plain_answers, suited
 from pinrec_core.evaluation.table import Table
 from pinrec_core.model.pinrec import PinRec
@@ -151,5 +152,5 @@ class Surface:
     def _columns(self, answers: Answers, ks: tuple[int, ...]) -> dict[Key, np.ndarray]:
         table = Table(self.cohort, ks)
         table.add("", answers)
-        table.add_actions("", answers, self.data.log)
+        table.add_slices("", answers, {"action": slices_of(self.cohort, self.data)["action"]})
         return {key[1:]: value_U for key, value_U in table.columns.items() if not key[-1].startswith("hit_rate")}

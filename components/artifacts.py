@@ -5,18 +5,21 @@ Takes KFP artifacts by their attributes alone, so that a step imports nothing of
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
 import sys
-from collections.abc import Mapping
+import traceback
+from collections import deque
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pinrec_core.config import LaunchConfig
 from pinrec_core.errors import EXIT_PREEMPTED, Preempted
 from pinrec_core.manifest import Manifest
-from pinrec_core.report.run_folder import run_folder
+from pinrec_core.report.run_folder import LAST_LINES, record_failure, run_folder
 from pinrec_core.training.job import Job
 from pinrec_core.training.launch.start import launch
 
@@ -43,6 +46,27 @@ def log_metrics(metrics: Any, values: Mapping[str, Any]) -> None:
 def folder_of(registry: str, run_id: str) -> str:
     """The run's folder. Inside a loop KFP's local runner appends "/<iteration>" to the job name; the run is before."""
     return run_folder(registry, run_id.partition("/")[0])
+
+
+@contextlib.contextmanager
+def failure_kept(registry: str, run_id: str, step: str) -> Iterator[None]:
+    """Let a step fail, and leave in the run's folder why, with the last lines of its log.
+
+    Only where a task is never cached: others may not know the run. pinrec run keeps the failures of those too.
+    """
+    lines: deque[str] = deque(maxlen=LAST_LINES // 2)
+    listener = logging.Handler()
+    listener.emit = lambda record: lines.append(f"{record.levelname} {record.getMessage()}")
+    logging.getLogger().addHandler(listener)
+    try:
+        yield
+    except Exception as error:
+        trace = "".join(traceback.format_exception(error)).splitlines()
+        record_failure(folder_of(registry, run_id), step, str(error) or type(error).__name__,
+                       [*lines, *trace[-LAST_LINES // 2:]])
+        raise
+    finally:
+        logging.getLogger().removeHandler(listener)
 
 
 def train(job: Job, section: str) -> Manifest:

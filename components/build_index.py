@@ -8,15 +8,16 @@ from components.image import IMAGE
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def build_index(
     dataset: dsl.Input[dsl.Dataset], verdict: dsl.Input[dsl.Artifact], surface: str, registry: str,
-    generation: str, index: str,
+    run_id: str, generation: str, index: str,
 ) -> str:
-    """Put model, item index, histories, evaluation and verdict into one release.
+    """Put model, item index, histories, evaluation and verdict into one release, unless it is there already.
 
     Args:
         dataset: What aggregate_logs wrote.
         verdict: What gate wrote.
         surface: Name of the surface.
         registry: Folder or URI of the release registry.
+        run_id: Names the run's folder in the registry.
         generation: Section [generation] as JSON.
         index: Section [index] as JSON.
 
@@ -25,8 +26,10 @@ def build_index(
     """
     from pathlib import Path
 
+    from components.artifacts import failure_kept
     from pinrec_core.config import GenerationConfig, IndexConfig
-    from pinrec_core.release.build import build_index as run
+    from pinrec_core.release.reuse import build_once as run
 
-    return run(Path(dataset.path), Path(verdict.path), registry, surface=surface,
-               generation=GenerationConfig.parse(generation), index=IndexConfig.parse(index))
+    with failure_kept(registry, run_id, f"build-index {surface}"):
+        return run(Path(dataset.path), Path(verdict.path), registry, surface=surface,
+                   generation=GenerationConfig.parse(generation), index=IndexConfig.parse(index))

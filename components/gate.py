@@ -9,14 +9,15 @@ from components.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def gate(
-    evaluations: dsl.Input[List[dsl.Artifact]], curve: dsl.Input[dsl.Artifact], gate: str, registry: str,  # noqa: UP006
-    run_id: str,
+    evaluations: dsl.Input[List[dsl.Artifact]],  # noqa: UP006
+    validation: dsl.Input[dsl.Artifact], curve: dsl.Input[dsl.Artifact], gate: str, registry: str, run_id: str,
     verdict: dsl.Output[dsl.Artifact], summary: dsl.Output[dsl.Markdown],
 ) -> NamedTuple("Decision", [("decision", str), ("promoted", list)]):
-    """Judge every surface by its floors and against the live release.
+    """Judge every surface by its rules: floors, the live release, baselines, slices, and what else is configured.
 
     Args:
         evaluations: What evaluate wrote, one per surface.
+        validation: What validate_data wrote of the dataset.
         curve: Training metrics of the base model, kept in the run's folder.
         gate: Section [gate] as JSON.
         registry: Folder or URI of the release registry.
@@ -29,16 +30,20 @@ def gate(
     """
     from pathlib import Path
 
-    from components.artifacts import describe, folder_of
+    from components.artifacts import describe, failure_kept, folder_of
     from pinrec_core.config import GateConfig
     from pinrec_core.manifest import read_manifest
     from pinrec_core.release.gate import gate as run
+    from pinrec_core.release.outcome import told
     from pinrec_core.report.run_folder import record_gate, record_training
 
-    judged = run([Path(item.path) for item in evaluations], Path(verdict.path), gate=GateConfig.parse(gate))
-    record_training(folder_of(registry, run_id), "pretrain", Path(curve.path))
-    record_gate(folder_of(registry, run_id), Path(verdict.path))
+    with failure_kept(registry, run_id, "gate"):
+        judged = run([Path(item.path) for item in evaluations], Path(verdict.path), gate=GateConfig.parse(gate),
+                     validation=Path(validation.path))
+        record_training(folder_of(registry, run_id), "pretrain", Path(curve.path))
+        record_gate(folder_of(registry, run_id), Path(verdict.path))
     describe(verdict, read_manifest(verdict.path, "verdict", verify=False))
-    lines = [f"- {rule.sentence}" for surface in judged.surfaces.values() for rule in surface.rules]
+    lines = [f"- {rule.word}: {rule.sentence}" for name, surface in judged.surfaces.items()
+             for rule in told(name, surface.rules)]
     Path(summary.path).write_text("\n".join([f"**{judged.decision.value}**", "", *lines]), "utf-8")
     return judged.decision.value, judged.passed

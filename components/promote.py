@@ -6,19 +6,28 @@ from components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def promote(verdict: dsl.Input[dsl.Artifact], release_ids: list, registry: str, run_id: str):
+def promote(verdict: dsl.Input[dsl.Artifact], release_ids: list, registry: str, run_id: str, go_live: bool):
     """Make the verified releases live, all in one move, after reading verdict and verifications again.
+
+    A run that is not to promote ends here too: what could go live is recorded, and no alias moves.
 
     Args:
         verdict: What gate wrote.
         release_ids: What verify_release returned, one per surface.
         registry: Folder or URI of the release registry.
         run_id: Names the run's folder in the registry.
+        go_live: Whether the run is to promote.
     """
     from pathlib import Path
 
-    from components.artifacts import folder_of
+    from components.artifacts import failure_kept, folder_of
     from pinrec_core.release.promote import promote as run
-    from pinrec_core.report.run_folder import record_promotion
+    from pinrec_core.release.ready import ready
+    from pinrec_core.report.run_folder import record_promotion, record_ready
 
-    record_promotion(folder_of(registry, run_id), run(registry, Path(verdict.path), release_ids, run_id))
+    folder, judged = folder_of(registry, run_id), Path(verdict.path)
+    with failure_kept(registry, run_id, "promote"):
+        if go_live:
+            record_promotion(folder, run(registry, judged, release_ids, run_id))
+        else:
+            record_ready(folder, ready(registry, judged, release_ids, run_id))

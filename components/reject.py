@@ -7,7 +7,7 @@ from components.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def reject(verdict: dsl.Input[dsl.Artifact], gate: str, registry: str, run_id: str):
-    """Record why nothing is promoted, and fail so that a rejected run is visible as such.
+    """Record why nothing is promoted, and fail, so that a rejected run is visible as such, unless told not to.
 
     Args:
         verdict: What gate wrote.
@@ -18,9 +18,9 @@ def reject(verdict: dsl.Input[dsl.Artifact], gate: str, registry: str, run_id: s
     from pathlib import Path
 
     from components.artifacts import folder_of
-    from pinrec_core.config import GateConfig
+    from pinrec_core.config import GateConfig, OnReject
     from pinrec_core.release.promote import reject as run
     from pinrec_core.report.run_folder import record_rejection
 
     record_rejection(folder_of(registry, run_id), run(Path(verdict.path), False, run_id))
-    run(Path(verdict.path), GateConfig.parse(gate).fail_on_reject, run_id)
+    run(Path(verdict.path), GateConfig.parse(gate).on_reject is OnReject.FAIL, run_id)

@@ -21,10 +21,11 @@ def validate_data(
     """
     from pathlib import Path
 
-    from components.artifacts import describe, folder_of
+    from components.artifacts import describe, failure_kept, folder_of
     from pinrec_core.config import ValidateConfig
     from pinrec_core.logs.validate import validate_data as run
     from pinrec_core.report.run_folder import record_data
 
-    record_data(folder_of(registry, run_id), Path(dataset.path))  # first, so that a refused dataset is in the report
-    describe(validation, run(Path(dataset.path), Path(validation.path), validate=ValidateConfig.parse(validate)))
+    with failure_kept(registry, run_id, "validate-data"):
+        record_data(folder_of(registry, run_id), Path(dataset.path), dataset.uri)  # first: a refused one is told too
+        describe(validation, run(Path(dataset.path), Path(validation.path), validate=ValidateConfig.parse(validate)))

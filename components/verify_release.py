@@ -9,6 +9,8 @@ from components.image import IMAGE
 def verify_release(dataset: dsl.Input[dsl.Dataset], release_id: str, registry: str, run_id: str, index: str) -> str:
     """Load a release in a clean process, replay it and record what was found; fails if it does not hold.
 
+    One that passed already under the same settings is not verified again.
+
     Args:
         dataset: What aggregate_logs wrote.
         release_id: What build_index returned.
@@ -21,11 +23,12 @@ def verify_release(dataset: dsl.Input[dsl.Dataset], release_id: str, registry: s
     """
     from pathlib import Path
 
-    from components.artifacts import folder_of
+    from components.artifacts import failure_kept, folder_of
     from pinrec_core.config import IndexConfig
-    from pinrec_core.release.verify import verify_release as run
+    from pinrec_core.release.reuse import verify_once as run
     from pinrec_core.report.run_folder import record_verification
 
-    found = run(registry, release_id, dataset=Path(dataset.path), index=IndexConfig.parse(index))
-    record_verification(folder_of(registry, run_id), found)
+    with failure_kept(registry, run_id, "verify-release"):
+        found = run(registry, release_id, dataset=Path(dataset.path), index=IndexConfig.parse(index))
+        record_verification(folder_of(registry, run_id), found)
     return release_id

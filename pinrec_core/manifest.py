@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,15 @@ def fingerprint_of(*sections: BaseModel | str) -> str:
     """sha256 over the shaping settings of config sections (see Section) and other values, in order."""
     values = [s if isinstance(s, str) else _shaping(s) for s in sections]
     return hashlib.sha256(_canonical(values)).hexdigest()
+
+
+@cache
+def code_fingerprint() -> str:
+    """sha256 over pinrec_core's own source: what another state of the code has made must not be taken for ours."""
+    root, digest = Path(pinrec_core.__file__).parent, hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def write_manifest(directory: Path, *, kind: str, config_fingerprint: str = "", parents: dict[str, str] | None = None,

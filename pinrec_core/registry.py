@@ -3,6 +3,7 @@
     <registry>/aliases.json              which release answers for each surface; changed only by release.moves
     <registry>/releases/<id>/            immutable releases
     <registry>/verifications/<id>.json   what verify_release found
+    <registry>/builds/<inputs>.json      which release was built from the same inputs before
 
 All surfaces share one small document, so moving several aliases is one compare-and-swap, never half done. What may not
 move stands there too: a promotion that read it before it changed cannot win any more.
@@ -65,6 +66,11 @@ def release_path(registry: str, release_id: str) -> str:
 def verification_path(registry: str, release_id: str) -> str:
     """Where the verification of a release is. Raises ConfigError if the id could point outside the registry."""
     return storage.join(registry, "verifications", f"{_safe_id(release_id)}.json")
+
+
+def build_path(registry: str, inputs: str) -> str:
+    """Where it stands which release was built from inputs with this fingerprint."""
+    return storage.join(registry, "builds", f"{_safe_id(inputs)}.json")
 
 
 def read_aliases(registry: str) -> tuple[Aliases, str]:

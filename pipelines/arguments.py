@@ -8,14 +8,16 @@ from pinrec_core.config import Config
 
 
 def pipeline_arguments(config: Config, *, events: str, catalog: str, registry: str, date: str,
-                       previous: str = "") -> dict[str, Any]:
+                       previous: str = "", go_live: bool = True) -> dict[str, Any]:
     """One argument per pipeline parameter; sections as JSON, because KFP turns ints inside dicts into floats.
 
     launch is in KFP's cache key as any parameter is: it goes without what is default, to change as seldom as can be.
+    notify does so to be the pipeline's own default where nothing is set.
     """
     sections = {"log": config.log, "aggregate": config.aggregate, "validate": config.validate_, "model": config.model,
                 "pretrain": config.pretrain, "finetune": config.finetune, "generation": config.generation,
                 "evaluation": config.evaluation, "gate": config.gate, "index": config.index}
     return {"events": events, "catalog": catalog, "registry": registry, "date": date, "previous": previous,
-            "surfaces": list(config.log.surfaces), "launch": config.launch.canonical_json()} | {
+            "surfaces": list(config.log.surfaces), "launch": config.launch.canonical_json(),
+            "notify": config.notify.canonical_json(), "go_live": go_live} | {
                 name: s.model_dump_json() for name, s in sections.items()}

@@ -3,31 +3,32 @@
     <work>/tasks/<run>/    outputs of every task        <work>/logs/<run>.log   everything that was printed
     <work>/cache/<inputs>/ which outputs may be reused
 
-KFP's cache key knows a task's parameters and input artifacts, but neither what lies in the event folder nor the code
-a step imports; on a cluster immutable partitions and image tags answer for those. Here both change under one's hands,
-so a cache belongs to one state of code and input files.
+A cache belongs to one state of code and input files, see input_state.
 """
 
 from __future__ import annotations
 
 import builtins
 import contextlib
-import hashlib
 import io
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pinrec_core.storage import is_remote
+from pinrec_core.errors import PinrecError
+from pinrec_core.report.run_folder import record_failure, run_folder
+from pipelines.input_state import input_state
 from pipelines.progress import Progress
 from pipelines.task_log import Task, TaskLog
 
 SIDE_BY_SIDE = 2  # KFP's local runner runs at most this many tasks of a loop at once
+Show = Callable[[Task, str], None]
+
 
 @dataclass(frozen=True)
 class LocalRun:
@@ -43,26 +44,40 @@ class LocalRun:
         return tuple(task for task in self.tasks if task.state == "failed")
 
 
-def run_locally(arguments: dict[str, Any], work: Path) -> LocalRun:
-    """Run the pipeline to its end, whatever the end is; progress goes to stderr."""
+def run_locally(arguments: dict[str, Any], work: Path, *, show: Show | None = None, runs: int = 1) -> LocalRun:
+    """Run the pipeline to its end, whatever the end is.
+
+    Every change of a task goes to `show`, by default onto stderr. `runs` such runs at once share the cores.
+    """
     work = work.resolve()
     logs, tasks = work / "logs", work / "tasks"
     logs.mkdir(parents=True, exist_ok=True)
     unfinished = logs / f"unfinished-{os.getpid()}.log"
     with open(unfinished, "w", encoding="utf-8") as file:
-        task_log = TaskLog(file, tasks, Progress(sys.stderr))
-        with _output_to(task_log), _environment(child_environment()):
-            _run(arguments, work, tasks, _cache_folder(work, arguments))
+        task_log = TaskLog(file, tasks, _shown_and_kept(show or Progress(sys.stderr), arguments["registry"]))
+        with _output_to(task_log), _environment(child_environment(runs)):
+            _run(arguments, work, tasks, work / "cache" / input_state(arguments)[:16])
     log = unfinished.rename(logs / f"{task_log.run_id or unfinished.stem}.log")
     return LocalRun(task_log.run_id, tuple(task_log.tasks), log)
 
 
-def child_environment() -> dict[str, str]:
+def _shown_and_kept(show: Show, registry: str) -> Show:
+    """Show every change of a task, and leave in the run's folder which one failed first, for the exit task to tell."""
+    def changed(task: Task, change: str) -> None:
+        show(task, change)
+        if change == "failed" and task.component != "reject":
+            with contextlib.suppress(PinrecError, OSError):  # tried again, aloud, when the run is concluded
+                record_failure(run_folder(registry, task.run_id), task.name, task.error, task.lines)
+
+    return changed
+
+
+def child_environment(runs: int = 1) -> dict[str, str]:
     """For the task processes: they share the cores, flush every line, and keep large buffers for the next step.
 
     Two training tasks that each start a thread per core wait for each other: measured on 2 cores, 39 s instead of 4.
     """
-    threads = max(1, (os.cpu_count() or 1) // SIDE_BY_SIDE)
+    threads = max(1, (os.cpu_count() or 1) // (SIDE_BY_SIDE * runs))
     return {"OMP_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1", "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
             "MALLOC_TRIM_THRESHOLD_": str(1 << 32)}
 
@@ -72,22 +87,10 @@ def _run(arguments: dict[str, Any], work: Path, tasks: Path, cache: Path) -> Non
 
     from pipelines.training import pinrec_training
 
-    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tasks), workspace_root=str(work / "scratch"),
+    scratch = work / f"scratch-{os.getpid()}"  # KFP removes it after the run
+    local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tasks), workspace_root=str(scratch),
                raise_on_error=False, enable_caching=True, cache_root=str(cache))
     pinrec_training(**arguments)
-
-
-def _cache_folder(work: Path, arguments: dict[str, Any]) -> Path:
-    """The cache of this state of our code and of the input files (by name, size and time of change)."""
-    state = hashlib.sha256()
-    root = Path(__file__).parents[1]
-    for path in sorted(p for package in ("pinrec_core", "components") for p in (root / package).rglob("*.py")):
-        state.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
-    for uri in (arguments["events"], arguments["catalog"]):
-        files = [] if is_remote(uri) else sorted(p for p in Path(uri).rglob("*") if p.is_file())
-        for path in files:
-            state.update(f"{path}\0{path.stat().st_size}\0{path.stat().st_mtime_ns}\0".encode())
-    return work / "cache" / state.hexdigest()[:16]
 
 
 @contextlib.contextmanager

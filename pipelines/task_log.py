@@ -34,6 +34,7 @@ class Task:
 
     component: str
     surface: str = ""
+    run_id: str = ""
     state: str = "running"  # running, done, cached, failed
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
@@ -66,7 +67,7 @@ class TaskLog(io.TextIOBase):
         self.tasks: list[Task] = []
         self.run_id = ""
         self._file, self._root, self._on_change = file, str(pipeline_root), on_change
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what hears of a change may log
         self._partial: dict[int, str] = {}
         self._current: dict[int, Task] = {}
 
@@ -120,7 +121,8 @@ class TaskLog(io.TextIOBase):
         if found := _SURFACE.match(text):
             task.surface = found[1]
         elif found := _OUTPUT_FILE.search(text):
-            self.run_id = self.run_id or found[1].removeprefix(self._root).strip("/").split("/")[0]
+            task.run_id = found[1].removeprefix(self._root).strip("/").split("/")[0]
+            self.run_id = self.run_id or task.run_id
             self._on_change(task, "running")
         elif found := _MESSAGE.match(text):
             task.latest = found[1]

@@ -15,11 +15,12 @@ from components.build_index import build_index
 from components.evaluate import evaluate
 from components.finetune import finetune as finetune_surface
 from components.gate import gate as judge
-from components.image import CLAIM, CLAIM_FOLDER
+from components.image import CLAIM, CLAIM_FOLDER, NOTIFY_SECRET, SECRET_KEY
+from components.notify import notify as tell
 from components.pretrain import pretrain as pretrain_base
 from components.promote import promote
 from components.reject import reject
-from components.report import report
+from components.resolve_live import resolve_live
 from components.validate_data import validate_data
 from components.verify_release import verify_release
 
@@ -36,16 +37,23 @@ def on_volume(task: dsl.PipelineTask) -> dsl.PipelineTask:
     return kubernetes.mount_pvc(task, pvc_name=CLAIM, mount_path=CLAIM_FOLDER) if CLAIM else task
 
 
+def with_secret(task: dsl.PipelineTask) -> dsl.PipelineTask:
+    """A task that has the secret of PINREC_NOTIFY_SECRET in its environment, if the pipeline is compiled with one."""
+    if not NOTIFY_SECRET:
+        return task
+    return kubernetes.use_secret_as_env(task, secret_name=NOTIFY_SECRET, secret_key_to_env={SECRET_KEY: SECRET_KEY})
+
+
 @dsl.pipeline(name="pinrec-training")
 def pinrec_training(
     events: str, catalog: str, registry: str, date: str, surfaces: list,
     log: str, aggregate: str, validate: str, model: str, pretrain: str, finetune: str,
     generation: str, evaluation: str, gate: str, index: str, previous: str = "",
-    launch: str = "{}",
+    launch: str = "{}", notify: str = "{}", go_live: bool = True,
 ):
     """Event logs to gated, verified, reversible retrieval releases."""
-    # Whatever happens below: the outcome and its report, in the run's folder.
-    notice = fresh(report(registry=registry, run_id=RUN_ID)).set_display_name("Report")
+    # Whatever happens below: people are told, and outcome and report are in the run's folder.
+    notice = fresh(with_secret(tell(registry=registry, run_id=RUN_ID, notify=notify))).set_display_name("Notify")
 
     with dsl.ExitHandler(notice, name="run"):
         # Events and catalog become one training dataset; rows in = rows kept + quarantined + duplicates.
@@ -69,33 +77,39 @@ def pinrec_training(
                 dataset=dataset, base=base.outputs["base"], surface=surface, finetune=finetune,
                 launch=launch)).set_display_name("Finetune")
 
-            # ... measured by the code that serves, beside baselines and what is live now.
-            measured = fresh(evaluate(
-                dataset=dataset, model=candidate.outputs["model"], surface=surface, registry=registry, run_id=RUN_ID,
-                generation=generation, evaluation_config=evaluation, index=index)).set_display_name("Evaluate")
+            # ... that would take the place of a release ...
+            current = fresh(resolve_live(
+                model=candidate.outputs["model"], surface=surface, registry=registry, run_id=RUN_ID,
+                generation=generation, index=index)).set_display_name("Resolve live")
 
-        # All evaluations together decide whether anything may be promoted.
+            # ... and is measured by the code that serves, beside that release and baselines.
+            measured = evaluate(
+                dataset=dataset, model=candidate.outputs["model"], surface=surface, registry=registry,
+                live=current.outputs["live"], allow=current.outputs["allow"], generation=generation,
+                evaluation_config=evaluation, index=index).set_display_name("Evaluate")
+
+        # All evaluations, and what the data warned of, decide whether anything may be promoted.
         judged = fresh(judge(
-            evaluations=dsl.Collected(measured.outputs["evaluation"]), curve=base.outputs["curve"], gate=gate,
-            registry=registry, run_id=RUN_ID)).set_display_name("Gate")
+            evaluations=dsl.Collected(measured.outputs["evaluation"]), validation=checked.outputs["validation"],
+            curve=base.outputs["curve"], gate=gate, registry=registry, run_id=RUN_ID)).set_display_name("Gate")
         verdict = judged.outputs["verdict"]
 
         with dsl.If(judged.outputs["decision"] == "promote", name="promoted"):
             with dsl.ParallelFor(judged.outputs["promoted"], name="releases") as passed:
                 # Model, index and evidence of each surface become one immutable release ...
                 release = fresh(build_index(
-                    dataset=dataset, verdict=verdict, surface=passed, registry=registry, generation=generation,
-                    index=index)).set_display_name("Build index")
+                    dataset=dataset, verdict=verdict, surface=passed, registry=registry, run_id=RUN_ID,
+                    generation=generation, index=index)).set_display_name("Build index")
 
                 # ... which must answer as its evaluation says.
                 verified = fresh(verify_release(
                     dataset=dataset, release_id=release.output, registry=registry, run_id=RUN_ID,
                     index=index)).set_display_name("Verify release")
 
-            # Only verified releases go live, all of them in one move.
+            # Only verified releases go live, all of them in one move, and only if the run is to promote.
             fresh(promote(
-                verdict=verdict, release_ids=dsl.Collected(verified.output), registry=registry,
-                run_id=RUN_ID)).set_display_name("Promote")
+                verdict=verdict, release_ids=dsl.Collected(verified.output), registry=registry, run_id=RUN_ID,
+                go_live=go_live)).set_display_name("Promote")
 
         with dsl.Else(name="rejected"):
             # Nothing changes, and the run says why.

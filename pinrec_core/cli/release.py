@@ -21,15 +21,19 @@ def add_commands(app: typer.Typer) -> None:
         app.command(name)(command)
 
 
-def gate(config: ConfigFile, output: Output,
-         evaluations: Annotated[list[Path], typer.Argument(help="What evaluate wrote, one per surface.")]) -> None:
+def gate(
+    config: ConfigFile, output: Output,
+    evaluations: Annotated[list[Path], typer.Argument(help="What evaluate wrote, one per surface.")],
+    validation: Annotated[Path | None, typer.Option(help="What validate-data wrote, for rule data_health.")] = None,
+) -> None:
     """Judge all surfaces; a reject is a verdict like any other."""
     from pinrec_core.release.gate import gate as run
+    from pinrec_core.release.outcome import told
 
-    verdict = run(evaluations, output, gate=Config.load(config).gate)
-    for surface in verdict.surfaces.values():
-        for rule in surface.rules:
-            typer.echo(f"{rule.outcome.value:12} {rule.sentence}")
+    verdict = run(evaluations, output, gate=Config.load(config).gate, validation=validation)
+    for name, surface in verdict.surfaces.items():
+        for rule in told(name, surface.rules):
+            typer.echo(f"{rule.word:12} {rule.sentence}")
     typer.echo(verdict.decision.value)
 
 
@@ -62,7 +66,7 @@ def promote(verdict: VerdictDir, registry: Registry,
     from pinrec_core.registry import whole_id
     from pinrec_core.release.promote import promote as run
 
-    typer.echo(run(registry, verdict, [whole_id(registry, one) for one in release_ids], run_id).sentence)
+    typer.echo(run(registry, verdict, [whole_id(registry, one) for one in release_ids], run_id).told)
 
 
 def reject(verdict: VerdictDir, run_id: RunId = "manual") -> None:

@@ -5,12 +5,28 @@ threshold does not invalidate the training cache. Load a whole file with `Config
 """
 
 from pinrec_core.config.data import AggregateConfig, ValidateConfig
-from pinrec_core.config.evaluation import EvaluationConfig, GateConfig, Policy
+from pinrec_core.config.evaluation import EvaluationConfig
+from pinrec_core.config.gate import (
+    BeatsBaseline,
+    ComparisonRule,
+    CoverageRule,
+    DataHealth,
+    EmbeddingHealth,
+    Floor,
+    GateConfig,
+    MaxDropPerSlice,
+    OnReject,
+    Policy,
+    Rules,
+    Undecided,
+)
 from pinrec_core.config.launch import LaunchConfig, Launcher, TrainJobConfig
 from pinrec_core.config.log import MAX_ACTIONS, LogConfig
 from pinrec_core.config.model import AttentionBias, Conditioning, ModelConfig
+from pinrec_core.config.notify import NotifyConfig
 from pinrec_core.config.retrieval import Codes, EngineKind, GenerationConfig, IndexConfig, IndexKind
-from pinrec_core.config.section import Incidental, Positive, Section, Share
+from pinrec_core.config.section import Incidental, Level, Positive, Section, Share
+from pinrec_core.config.serve import ServeConfig
 from pinrec_core.config.training import (
     ExpertWeights,
     FinetuneConfig,
@@ -21,8 +37,9 @@ from pinrec_core.config.training import (
 )
 from pinrec_core.config.whole import Config
 
-__all__ = ["MAX_ACTIONS", "AggregateConfig", "AttentionBias", "Codes", "Conditioning", "Config", "EngineKind",
-           "EvaluationConfig", "ExpertWeights", "FinetuneConfig", "GateConfig", "GenerationConfig", "Incidental",
-           "IndexConfig", "IndexKind", "LaunchConfig", "Launcher", "LogConfig", "ModelConfig", "Policy", "Positive",
-           "Precision", "PretrainConfig", "Section", "Share", "TrainConfig", "TrainJobConfig", "ValidateConfig",
-           "ValidationMetric"]
+__all__ = ["MAX_ACTIONS", "AggregateConfig", "AttentionBias", "BeatsBaseline", "Codes", "ComparisonRule",
+           "Conditioning", "Config", "CoverageRule", "DataHealth", "EmbeddingHealth", "EngineKind", "EvaluationConfig",
+           "ExpertWeights", "FinetuneConfig", "Floor", "GateConfig", "GenerationConfig", "Incidental", "IndexConfig",
+           "IndexKind", "LaunchConfig", "Launcher", "Level", "LogConfig", "MaxDropPerSlice", "ModelConfig",
+           "NotifyConfig", "OnReject", "Policy", "Positive", "Precision", "PretrainConfig", "Rules", "Section",
+           "ServeConfig", "Share", "TrainConfig", "TrainJobConfig", "Undecided", "ValidateConfig", "ValidationMetric"]

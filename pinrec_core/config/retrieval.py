@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from pinrec_core.config.section import Positive, Section, Share
+from pinrec_core.config.section import Level, Positive, Section, Share
 
 
 class EngineKind(StrEnum):
@@ -27,7 +27,7 @@ class GenerationConfig(Section):
     merge_cosine: float = Field(default=0.9, gt=0, le=1)  # a vector closer than this to an earlier one joins it
     step_decay: float = Field(default=0.5, gt=0, le=1)  # budget of step s is proportional to step_decay ** s
     offset_shares: tuple[Share, ...] = ()  # of an outcome's budget, per bucket of model.offsets_s; () = alike
-    overfetch: float = Field(default=2.0, ge=1)  # neighbours asked for per candidate wanted, before de-duplication
+    overfetch: float = Field(default=3.0, ge=1)  # neighbours asked for per candidate wanted, before de-duplication
     budgets: dict[str, dict[str, Share]] = {}  # surface -> action -> share; a surface left out takes training shares
     seed: int = 0
     engine: EngineKind = EngineKind.AUTO  # of the release; all but torch are exported when it is built
@@ -78,6 +78,8 @@ class IndexConfig(Section):
     max_engine_loss: Share = 0.005  # recall an engine may lose to torch on them before it is passed over
     verify_users: Positive = 500  # users whose queries choose the search setting, and whom verify_release replays
     recall_tolerance: Share = 0.02  # largest difference from the evaluation's recall on the same users
+    max_p99_ms: float = Field(default=0.0, ge=0)  # of an answer, one at a time on one thread; 0 = no limit
+    latency_level: Level = Level.ERROR  # warn: a release that is slower is told of and goes live
     allow: dict[str, str] = {}  # surface -> path or gs:// of a file with the item ids it may answer with, one a line
 
     @model_validator(mode="after")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -10,6 +11,13 @@ from pinrec_core.errors import ConfigError, explain
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(gt=0)]
+
+
+class Level(StrEnum):
+    """What becomes of a rule that fails."""
+
+    ERROR = "error"  # what it judges is rejected
+    WARN = "warn"  # it is told
 
 
 class Incidental:

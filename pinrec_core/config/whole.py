@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, ValidationError, model_validator
 
 from pinrec_core.config.data import AggregateConfig, ValidateConfig
-from pinrec_core.config.evaluation import EvaluationConfig, GateConfig
+from pinrec_core.config.evaluation import EvaluationConfig
+from pinrec_core.config.gate import GateConfig
 from pinrec_core.config.launch import LaunchConfig
 from pinrec_core.config.log import LogConfig
 from pinrec_core.config.model import ModelConfig
+from pinrec_core.config.notify import NotifyConfig
 from pinrec_core.config.retrieval import GenerationConfig, IndexConfig
-from pinrec_core.config.section import Section
+from pinrec_core.config.section import Level, Section
+from pinrec_core.config.serve import ServeConfig
 from pinrec_core.config.training import FinetuneConfig, PretrainConfig
 from pinrec_core.errors import ConfigError, explain
+
+FLOOR_METRICS = ("recall", "unordered_recall", "hit_rate")  # means over users: what a floor may name
+SPREAD_METRICS = ("coverage", "distinct")  # of all lists together: what rule coverage may name
 
 
 class Config(Section):
@@ -34,6 +41,8 @@ class Config(Section):
     gate: GateConfig
     index: IndexConfig = IndexConfig()
     launch: LaunchConfig = LaunchConfig()
+    serve: ServeConfig = ServeConfig()
+    notify: NotifyConfig = NotifyConfig()
 
     @classmethod
     def load(cls, path: str | Path) -> Config:
@@ -51,9 +60,11 @@ class Config(Section):
     def _surfaces_agree(self) -> Self:
         surfaces = set(self.log.surfaces)
         for surface in self.log.surfaces:
-            if not self.gate.floors.get(surface):
-                raise ValueError(f"gate.floors.{surface}: surface {surface!r} has no floor; without one nothing passes")
-        for owner, named in (("gate.floors", self.gate.floors), ("generation.budgets", self.generation.budgets),
+            if all(floor.level is Level.WARN for floor in self.gate.floors.get(surface, {}).values()):
+                raise ValueError(f"gate.floors.{surface}: surface {surface!r} has no floor of level error; without one "
+                                 "nothing passes")
+        for owner, named in (("gate.floors", self.gate.floors), ("gate.surfaces", self.gate.surfaces),
+                             ("generation.budgets", self.generation.budgets),
                              ("finetune.experts", self.finetune.experts), ("index.allow", self.index.allow)):
             unknown = sorted(set(named) - surfaces)
             if unknown:
@@ -67,10 +78,6 @@ class Config(Section):
             unknown = sorted(set(shares) - positive)
             if unknown:
                 raise ValueError(f"generation.budgets.{surface}.{unknown[0]}: not a positive action {sorted(positive)}")
-        for surface, floors in self.gate.floors.items():
-            unknown = sorted(set(floors) - set(self.gate_metrics))
-            if unknown:
-                raise ValueError(f"gate.floors.{surface}: unknown metric {unknown[0]!r}; known are {self.gate_metrics}")
         offsets = self.generation.offset_shares
         if offsets and len(offsets) != self.model.offset_buckets:
             raise ValueError(f"generation.offset_shares are {len(offsets)}, model.offsets_s give "
@@ -79,6 +86,26 @@ class Config(Section):
             raise ValueError(f"evaluation.ks reach {max(self.evaluation.ks)}, generation.candidates is only "
                              f"{self.generation.candidates}; raise it")
         return self
+
+    @model_validator(mode="after")
+    def _gate_can_be_passed(self) -> Self:
+        """A metric that is never measured, or a rank above the width of the vectors, fails every run."""
+        for surface in self.log.surfaces:
+            rules = self.gate.rules_of(surface)
+            self._check_metrics(f"gate.floors.{surface}", self.gate.floors[surface], FLOOR_METRICS)
+            if rules.coverage:
+                self._check_metrics("gate.rules.coverage.least", rules.coverage.least, SPREAD_METRICS)
+            health = rules.embedding_health
+            if health and health.min_effective_rank > self.model.item_dim:
+                raise ValueError(f"gate.rules.embedding_health.min_effective_rank is {health.min_effective_rank:g}, "
+                                 f"the vectors have model.item_dim {self.model.item_dim}; stay below it")
+        return self
+
+    def _check_metrics(self, owner: str, named: Iterable[str], measured: tuple[str, ...]) -> None:
+        known = [f"{name}@{k}" for name in measured for k in self.evaluation.ks]
+        unknown = sorted(set(named) - set(known))
+        if unknown:
+            raise ValueError(f"{owner}: unknown metric {unknown[0]!r}; known are {known}")
 
     @model_validator(mode="after")
     def _training_suits_the_model(self) -> Self:
@@ -95,8 +122,3 @@ class Config(Section):
                 raise ValueError(f"{stage}.action_loss {train.action_loss:g} predicts masked actions, but "
                                  "model.action_mask is 0; raise action_mask or set action_loss to 0")
         return self
-
-    @property
-    def gate_metrics(self) -> list[str]:
-        """Metrics a floor may name."""
-        return [f"{name}@{k}" for name in ("recall", "unordered_recall", "hit_rate") for k in self.evaluation.ks]

@@ -14,6 +14,7 @@ import pyarrow as pa
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.evaluation.bootstrap import Estimate
 from pinrec_core.evaluation.metrics import coverage, distinct_items
+from pinrec_core.evaluation.slices import Slices
 from pinrec_core.evaluation.subject import Answers
 from pinrec_core.evaluation.table import DIFFERENCE, LIVE, MODEL, Table
 from pinrec_core.schemas import SPLITS
@@ -21,30 +22,34 @@ from pinrec_core.schemas import SPLITS
 Found = dict[tuple[str, ...], Estimate]
 
 
-def document(table: Table, found: Found, answers: dict[str, Answers], dataset: Dataset) -> dict[str, Any]:
+def document(table: Table, found: Found, answers: dict[str, Answers], slices: Slices,
+             dataset: Dataset) -> dict[str, Any]:
     """Everything of evaluation.json that follows from the answers."""
     cohort = table.cohort
     retrievable = int(dataset.retrievable_I.sum())
     spread = {row: _spread(answer, table.ks, retrievable) for row, answer in answers.items()}
     rows = [_row(name, found, spread[name]) for name in answers if name != LIVE]
+    baselines = [name for name in answers if name not in (MODEL, LIVE)]
     return {
         "surface": cohort.surface, "unit": cohort.unit, "n_users": len(cohort.user_U), "n_requests": len(cohort),
         "n_targets": len(cohort.item_T), "n_retrievable": retrievable,
         "metrics": _of(found, MODEL) | spread[MODEL],
-        "by_action": {name: _of(found, MODEL, "action", name) for name in dataset.log.positive_actions},
+        **{f"by_{kind}": {name: _of(found, MODEL, kind, name) for name in named} for kind, named in slices.items()},
         "targets_by_action": {name: int(((cohort.actions_T >> bit) & 1).sum())
                               for bit, name in enumerate(dataset.log.positive_actions)},
-        "by_split": {name: _of(found, MODEL, "split", name) for name in SPLITS},
-        "rows": rows, "best_baseline": _best(found, [row["name"] for row in rows if row["name"] != MODEL]),
+        "rows": rows, "baselines": {name: _comparison(found, name) for name in baselines},
+        "best_baseline": _best(found, baselines),
         "vectors": _number(answers[MODEL].vectors)}
 
 
-def live_part(release_id: str | None, found: Found, answers: dict[str, Answers]) -> dict[str, Any] | None:
+def live_part(release_id: str | None, found: Found, answers: dict[str, Answers],
+              slices: Slices) -> dict[str, Any] | None:
     """The live release on the same requests, and candidate minus live, paired by user; None without one."""
     if release_id is None:
         return None
-    return {"release_id": release_id, "metrics": _of(found, LIVE), "difference": _of(found, DIFFERENCE, LIVE),
-            "vectors": _number(answers[LIVE].vectors)}
+    return {"release_id": release_id, **_comparison(found, LIVE), "vectors": _number(answers[LIVE].vectors),
+            "slices": {kind: {name: _comparison(found, LIVE, kind, name) for name in named}
+                       for kind, named in slices.items()}}
 
 
 def per_user(table: Table, dataset: Dataset) -> pa.Table:
@@ -64,6 +69,11 @@ def _of(found: Found, *prefix: str) -> dict[str, Any]:
     """All metrics under a prefix of column keys."""
     return {key[-1]: {"value": _number(e.value), "low": _number(e.low), "high": _number(e.high), "n": e.n}
             for key, e in found.items() if key[:-1] == prefix}
+
+
+def _comparison(found: Found, *prefix: str) -> dict[str, Any]:
+    """Another row on the same users, and the candidate minus it."""
+    return {"metrics": _of(found, *prefix), "difference": _of(found, DIFFERENCE, *prefix)}
 
 
 def _row(name: str, found: Found, spread: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The evaluate step: one model on one surface, through the code that serves, beside baselines and the live release.
 
-    evaluation.json    surface, unit, counts; metrics with intervals; by action and by user split; the table of rows;
-                       the best baseline of each metric; the live release with the paired difference
+    evaluation.json    surface, unit, counts; metrics with intervals, also by slice; the table of rows; the live release
+                       (also by slice) and every baseline with the paired difference; how the item vectors lie
     per_user.parquet   the same metrics per user and row, for paired comparisons
     timings.json       seconds per part; outside the manifest, so that equal inputs give equal fingerprints
 """
@@ -12,6 +12,7 @@ import json
 import logging
 import time
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -22,7 +23,9 @@ from pinrec_core.errors import ConfigError
 from pinrec_core.evaluation.baselines import baseline_lists
 from pinrec_core.evaluation.cohort import build_cohort
 from pinrec_core.evaluation.document import document, live_part, per_user
+from pinrec_core.evaluation.embedding import embedding_health
 from pinrec_core.evaluation.live import open_live
+from pinrec_core.evaluation.slices import Slices, slices_of
 from pinrec_core.evaluation.subject import Answers, ask, exact_retriever, plain_answers, suited
 from pinrec_core.evaluation.table import LIVE, MODEL, Table
 from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest, write_manifest
@@ -34,8 +37,11 @@ log = logging.getLogger("pinrec")
 
 
 def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generation: GenerationConfig,
-             evaluation: EvaluationConfig, index: IndexConfig, registry: str, model_uri: str = "") -> Manifest:
+             evaluation: EvaluationConfig, index: IndexConfig, registry: str, live_id: str | None = None,
+             model_uri: str = "") -> Manifest:
     """Measure `model` on `surface` and write an output of kind "evaluation"; `registry` "" = nothing is live.
+
+    `live_id` is the release to compare with, "" for none; None = what is live now.
 
     Of `index` only the surface's allow list counts: what it leaves out is not retrieved, here as in the release.
 
@@ -57,9 +63,12 @@ def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generati
     clock.lap("open")
     candidate = load_model(model, verify=False)
     allowed = allowed_items(candidate, surface, index)
-    answers = {MODEL: ask(exact_retriever(candidate, surface, generation, allowed.item_I), data, cohort, depth)}
+    retriever = exact_retriever(candidate, surface, generation, allowed.item_I)
+    answers = {MODEL: ask(retriever, data, cohort, depth)}
+    vectors_ID = retriever.search_vectors_ID[:, :candidate.config.item_dim]  # without the biases behind them
+    embedding = embedding_health(vectors_ID[allowed.item_I], evaluation.seed)
     clock.lap("model")
-    with open_live(registry, surface) as live:
+    with open_live(registry, surface, live_id) as live:
         release_id = live.release_id if live else None
         if live:
             theirs = exact_retriever(live.model, surface, suited(generation, live.model),
@@ -70,16 +79,15 @@ def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generati
     lists = baseline_lists(data, cohort, depth, evaluation)
     baselines = {name: plain_answers(item_RN, cohort) for name, item_RN in lists.items()}
     clock.lap("baselines")
-    table = _table(Table(cohort, evaluation.ks), data, answers, baselines)
+    slices = slices_of(cohort, data)
+    table = _table(Table(cohort, evaluation.ks), slices, answers, baselines)
     found = table.estimated(evaluation)
     clock.lap("estimates")
-    result = document(table, found, answers | baselines, data) | {
-        "live": live_part(release_id, found, answers), "model_fingerprint": parents["model"],
-        "dataset_fingerprint": parents["dataset"], "model_path": model_uri or str(model.absolute()),
-        "allow_sha256": allowed.sha256}
-    headline = result["metrics"][f"recall@{evaluation.ks[0]}"]["value"]
-    log.info("evaluate %s: %d users, %d targets, recall@%d %s, %.1f s", surface, result["n_users"], result["n_targets"],
-             evaluation.ks[0], "none" if headline is None else f"{headline:.4f}", sum(clock.seconds.values()))
+    result = document(table, found, answers | baselines, slices, data) | {
+        "live": live_part(release_id, found, answers, slices), "embedding": embedding,
+        "model_fingerprint": parents["model"], "dataset_fingerprint": parents["dataset"],
+        "model_path": model_uri or str(model.absolute()), "allow_sha256": allowed.sha256}
+    _tell(result, evaluation.ks[0], sum(clock.seconds.values()))
     with storage.staged_directory(output) as aside:
         storage.write_bytes(str(aside / EVALUATION_NAME), json.dumps(result, indent=1, allow_nan=False).encode())
         pq.write_table(per_user(table, data), aside / PER_USER_NAME)
@@ -90,6 +98,12 @@ def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generati
             facts={"surface": surface, "unit": cohort.unit, "model_path": result["model_path"]})
         storage.write_bytes(str(aside / TIMINGS_NAME), json.dumps(clock.seconds, indent=1).encode())
     return manifest
+
+
+def _tell(result: dict[str, Any], k: int, seconds: float) -> None:
+    headline = result["metrics"][f"recall@{k}"]["value"]
+    log.info("evaluate %s: %d users, %d targets, recall@%d %s, %.1f s", result["surface"], result["n_users"],
+             result["n_targets"], k, "none" if headline is None else f"{headline:.4f}", seconds)
 
 
 class _Clock:
@@ -104,11 +118,11 @@ class _Clock:
         self.seconds[name], self._last = round(now - self._last, 3), now
 
 
-def _table(table: Table, data: Dataset, answers: dict[str, Answers], baselines: dict[str, Answers]) -> Table:
-    """All columns: every row as a whole, the candidate also by action and split, and its paired differences."""
+def _table(table: Table, slices: Slices, answers: dict[str, Answers], baselines: dict[str, Answers]) -> Table:
+    """All columns: every row as a whole, candidate and live release also by slice, and the paired differences."""
     for row, answer in (answers | baselines).items():
         table.add(row, answer)
-    table.add_actions(MODEL, answers[MODEL], data.log)
-    table.add_splits(MODEL, data.split_U[table.cohort.user_U])
+    for row, answer in answers.items():
+        table.add_slices(row, answer, slices)
     table.add_differences(MODEL, [row for row in (*answers, *baselines) if row != MODEL])
     return table

@@ -22,14 +22,16 @@ class LiveModel(NamedTuple):
 
 
 @contextlib.contextmanager
-def open_live(registry: str, surface: str) -> Iterator[LiveModel | None]:
-    """Yield the surface's live release, None if nothing was ever promoted there or no registry is given.
+def open_live(registry: str, surface: str, release_id: str | None = None) -> Iterator[LiveModel | None]:
+    """Yield the release that is named, else the surface's live one.
 
-    Raises IntegrityError if the alias document or the release's model is damaged: a comparison is never skipped because
-    the thing to compare with cannot be read.
+    None if "" is named, nothing was ever promoted there, or no registry is given. Raises IntegrityError if the alias
+    document or the release's model is damaged: a comparison is never skipped because the thing to compare with cannot
+    be read.
     """
-    release_id = live_release(registry, surface) if registry else None
-    if release_id is None:
+    if release_id is None and registry:
+        release_id = live_release(registry, surface)
+    if not release_id:
         yield None
         return
     with storage.local_tree(storage.join(release_path(registry, release_id), "model")) as directory:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pinrec_core.config import EvaluationConfig, LogConfig
+from pinrec_core.config import EvaluationConfig
 from pinrec_core.evaluation.bootstrap import Estimate, estimates
 from pinrec_core.evaluation.cohort import Cohort
 from pinrec_core.evaluation.metrics import hit_rate, recall, user_means
+from pinrec_core.evaluation.slices import Slices
 from pinrec_core.evaluation.subject import Answers
-from pinrec_core.schemas import SPLITS
 
 MODEL, LIVE = "pinrec", "live"  # row names of the candidate and of the live release
 DIFFERENCE = "difference"  # first part of the key of a column that is the candidate minus another row
@@ -33,23 +33,17 @@ class Table:
         for metric, value_U in self._values(answers, np.ones(len(self.cohort.request_T), bool)).items():
             self.columns[row, metric] = value_U
 
-    def add_actions(self, row: str, answers: Answers, log: LogConfig) -> None:
-        """Columns (row, "action", name, metric) over the targets that have the action; users without one are NaN."""
-        for bit, action in enumerate(log.positive_actions):
-            wanted_T = (self.cohort.actions_T >> bit) & 1 == 1
-            for metric, value_U in self._values(answers, wanted_T).items():
-                self.columns[row, "action", action, metric] = value_U
-
-    def add_splits(self, row: str, split_U: np.ndarray) -> None:
-        """Columns (row, "split", name, metric) of a row that is there already; users of other splits are NaN."""
-        for key in [key for key in self.columns if key[0] == row and len(key) == 2]:
-            for code, split in enumerate(SPLITS):
-                self.columns[row, "split", split, key[1]] = np.where(split_U == code, self.columns[key], np.nan)
+    def add_slices(self, row: str, answers: Answers, slices: Slices) -> None:
+        """Columns (row, kind, name, metric) over the targets of each slice; users without one there are NaN."""
+        for kind, named in slices.items():
+            for name, wanted_T in named.items():
+                for metric, value_U in self._values(answers, wanted_T).items():
+                    self.columns[row, kind, name, metric] = value_U
 
     def add_differences(self, row: str, others: list[str]) -> None:
-        """Columns ("difference", other, metric): the row minus another, user by user, where both have the metric."""
-        for key in [key for key in self.columns if key[0] in others and len(key) == 2]:
-            mine = self.columns.get((row, key[1]))
+        """Columns ("difference", other, ...): the row minus another, user by user, where both have such a column."""
+        for key in [key for key in self.columns if key[0] in others]:
+            mine = self.columns.get((row, *key[1:]))
             if mine is not None:
                 self.columns[DIFFERENCE, *key] = mine - self.columns[key]
 

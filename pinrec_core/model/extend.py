@@ -42,7 +42,7 @@ def extend_items(model: PinRec, new_items: pa.Table) -> PinRec:
 
     Raises DataError if it knows one of them already or one is there twice.
     """
-    items = pa.concat_tables([model.items, _cold(model, new_items)]).combine_chunks()
+    items = pa.concat_tables([model.items, _cold(model, new_items)])
     if pc.count_distinct(items["item_id"]).as_py() != items.num_rows:
         raise DataError(f"some of the {new_items.num_rows} new items are known already or named twice; pass each new "
                         "item once")

@@ -18,7 +18,7 @@ from pinrec_core.evaluation.metrics import recall, target_ranks, user_means
 from pinrec_core.evaluation.table import MODEL
 from pinrec_core.release import bundle
 from pinrec_core.release.answer import answer
-from pinrec_core.release.engines import chosen_engine, engine_check, try_engines
+from pinrec_core.release.engines import chosen_engine, engine_check, latency_check, try_engines
 from pinrec_core.release.load import LoadedRelease, load_release
 from pinrec_core.release.replay import Replayed, replay
 from pinrec_core.release.verification import Check, Verification, fingerprints_of
@@ -49,11 +49,13 @@ def verify(directory: Path, release_id: str, dataset: Path, index: IndexConfig) 
     engine = chosen_engine(release.retriever.generation.engine, trials)
     checks = (_integrity(release), *recall_checks(release.surface, replayed, evaluated, index.recall_tolerance),
               _vectors(release, vector_ID), _ann_recall(release, replayed, vector_ID, index.min_ann_recall),
-              engine_check(engine, trials), _whole_answer(release, replayed))
+              engine_check(engine, trials), latency_check(release.surface, engine, trials, index),
+              _whole_answer(release, replayed))
     measured |= {"requests": float(len(replayed.latency_R)), "peak_rss_mb": _peak_mb()}
     for trial in (trial for trial in trials if trial.kind is engine and trial.n):
         measured |= {"p50_ms": trial.p50_ms, "p99_ms": trial.p99_ms}
-    return Verification(release_id=release_id, surface=release.surface, passed=all(check.passed for check in checks),
+    return Verification(release_id=release_id, surface=release.surface,
+                        passed=not any(check.rejects for check in checks),
                         fingerprints=fingerprints_of(release.manifest), checks=checks, measured=measured,
                         engine=engine, engines=tuple(trials))
 

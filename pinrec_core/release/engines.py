@@ -43,6 +43,18 @@ def engine_check(engine: EngineKind, trials: list[EngineTrial]) -> Check:
                  sentence=f"served by {engine.value}: {tried}")
 
 
+def latency_check(surface: str, engine: EngineKind, trials: list[EngineTrial], index: IndexConfig) -> Check:
+    """Whether the chosen engine answers in time; without a measurement only where there is no limit."""
+    chosen, limit = next((trial for trial in trials if trial.kind is engine and trial.n), None), index.max_p99_ms
+    observed = chosen.p99_ms if chosen else None
+    good = not limit or (observed is not None and observed <= limit)
+    allowed = f"at most {limit:g} ms allowed" if limit else "no limit is set (index.max_p99_ms)"
+    shown = "was not measured" if observed is None else f"{observed:.2f} ms"
+    return Check(name="latency", level=index.latency_level, passed=good, observed=observed, limit=limit or None,
+                 n=chosen.n if chosen else 0, sentence=f"{surface} {engine.value} p99 {shown} (n = "
+                 f"{chosen.n if chosen else 0} users, one request at a time on one thread), {allowed}")
+
+
 def _trial(surface: str, kind: EngineKind, found: Replayed, torch: Replayed, ks: list[int],
            limit: float) -> EngineTrial:
     """Recall lost to torch on the same users, the worst of all cut-offs."""

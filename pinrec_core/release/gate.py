@@ -13,8 +13,15 @@ from pathlib import Path
 from pinrec_core.config import GateConfig
 from pinrec_core.errors import ConfigError
 from pinrec_core.manifest import fingerprint_of, write_manifest
-from pinrec_core.release.evidence import EVALUATION_NAME, PER_USER_NAME, Evidence, read_evidence
-from pinrec_core.release.rules import surface_rules
+from pinrec_core.release.evidence import (
+    EVALUATION_NAME,
+    PER_USER_NAME,
+    DataChecks,
+    Evidence,
+    read_data_checks,
+    read_evidence,
+)
+from pinrec_core.release.rules.surface import surface_rules
 from pinrec_core.release.verdict import (
     EVALUATIONS_FOLDER,
     VERDICT_NAME,
@@ -28,37 +35,42 @@ from pinrec_core.storage import MANIFEST_NAME, staged_directory, write_bytes
 log = logging.getLogger("pinrec")
 
 
-def gate(evaluations: list[Path], output: Path, *, gate: GateConfig) -> Verdict:
+def gate(evaluations: list[Path], output: Path, *, gate: GateConfig, validation: Path | None = None) -> Verdict:
     """Judge all surfaces and write the verdict directory (kind "verdict") to `output`.
 
-    A reject is a verdict like any other, not an error. Raises IntegrityError if an evaluation is altered or
-    incomplete, ConfigError if two evaluations are of the same surface.
+    `validation` is what validate_data wrote of the evaluated dataset, for rule data_health, which fails without it. A
+    reject is a verdict like any other, not an error. Raises IntegrityError if an evaluation or the validation is
+    altered or incomplete, ConfigError if two evaluations are of the same surface.
     """
     evidence = _by_surface(evaluations)
-    verdict = judge(evidence, gate)
+    checks = read_data_checks(validation) if validation else None
+    verdict = judge(evidence, gate, checks)
     with staged_directory(output) as folder:
         for surface, item in evidence.items():
             _copy_evaluation(item, folder / EVALUATIONS_FOLDER, surface)
         write_bytes(str(folder / VERDICT_NAME), verdict.model_dump_json(indent=1).encode())
         write_manifest(folder, kind="verdict", config_fingerprint=fingerprint_of(gate),
-                       parents={f"evaluation.{s}": item.fingerprint for s, item in evidence.items()},
+                       parents={f"evaluation.{s}": item.fingerprint for s, item in evidence.items()}
+                       | ({"validation": checks.fingerprint} if checks else {}),
                        counts={"surfaces": len(verdict.surfaces), "passed": len(verdict.passed)},
                        facts={"decision": verdict.decision.value, "policy": verdict.policy.value})
-    for reason in verdict.reasons:
-        log.warning("gate: %s", reason)
+    for kind, sentences in (("rejected", verdict.reasons), ("warning", verdict.warnings)):
+        for sentence in sentences:
+            log.warning("gate: %s: %s", kind, sentence)
     log.info("gate: %s; %d of %d surfaces passed", verdict.decision.value, len(verdict.passed), len(verdict.surfaces))
     return verdict
 
 
-def judge(evidence: dict[str, Evidence], gate: GateConfig) -> Verdict:
+def judge(evidence: dict[str, Evidence], gate: GateConfig, checks: DataChecks | None = None) -> Verdict:
     """The verdict over every surface that has a floor or an evaluation; pure."""
-    surfaces = {surface: _judge_surface(surface, evidence.get(surface), gate)
+    surfaces = {surface: _judge_surface(surface, evidence.get(surface), gate, checks)
                 for surface in sorted({*gate.floors, *evidence})}
     return Verdict(decision=decide_run(gate.policy, surfaces), policy=gate.policy, surfaces=surfaces)
 
 
-def _judge_surface(surface: str, evidence: Evidence | None, gate: GateConfig) -> SurfaceVerdict:
-    rules = surface_rules(surface, evidence, gate)
+def _judge_surface(surface: str, evidence: Evidence | None, gate: GateConfig,
+                   checks: DataChecks | None) -> SurfaceVerdict:
+    rules = surface_rules(surface, evidence, gate, checks)
     if evidence is None:
         return SurfaceVerdict(decision=decide_surface(rules, ""), rules=rules)
     return SurfaceVerdict(

@@ -24,6 +24,7 @@ class News:
 
     items: pa.Table  # new ones that the model can place
     unplaceable: int  # new ones without anything the model reads of an item
+    foreign: int  # of an item type that the model does not know
     changed: int  # known ones with another type, title, date, content or attributes
     catalog_sha256: str
 
@@ -34,6 +35,8 @@ class News:
         if self.unplaceable:
             said.append(f"{self.unplaceable} new items are left out: they have neither content nor attributes that the "
                         "model reads, so nothing says where they belong")
+        if self.foreign:
+            said.append(f"{self.foreign} rows are left out: the model does not know their item type")
         if self.changed:
             said.append(f"{self.changed} known items are described differently now and left as the model knows them; "
                         "the next training takes the change in")
@@ -46,7 +49,8 @@ def news_of(model: PinRec, catalog: Catalog) -> News:
     known, new = catalog.items.filter(pc.is_valid(place_N)), catalog.items.filter(pc.is_null(place_N))
     fits_N = placeable(model, new)
     changed_N = differ(known, model.items.take(pc.drop_null(place_N)))
-    return News(new.filter(pa.array(fits_N)), int((~fits_N).sum()), int(changed_N.sum()), catalog.sha256)
+    return News(new.filter(pa.array(fits_N)), int((~fits_N).sum()), catalog.facts.foreign_rows, int(changed_N.sum()),
+                catalog.sha256)
 
 
 def differ(told: pa.Table, known: pa.Table) -> np.ndarray:

@@ -42,6 +42,13 @@ class Promotion(BaseModel):
     kept: dict[str, tuple[str, ...]]  # surface that stays -> why: not passed, or frozen (policy `each`)
     sentence: str
 
+    @property
+    def told(self) -> str:
+        """The sentence and why the surfaces that did not pass stay as they are."""
+        kept = "".join(f" Kept as it was: {surface}, because {'; '.join(reasons)}."
+                       for surface, reasons in self.kept.items())
+        return f"{self.sentence}.{kept}"
+
 
 class Rejection(BaseModel):
     """What reject found; written by its component as rejection.json."""

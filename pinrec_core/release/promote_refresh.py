@@ -84,7 +84,7 @@ def _check_only_items_were_added(directory: Path, manifest: Manifest, live_direc
     if differing:
         raise IntegrityError(f"release {manifest.fingerprint}: {', '.join(differing)} differ from the live release "
                              f"{live.fingerprint} that it is a refresh of; refresh again")
-    changed = sorted(name for name in _KEPT if manifest.facts[name] != live.facts[name])
+    changed = sorted(name for name in _KEPT if manifest.facts.get(name) != live.facts.get(name))
     if changed or bundle.evaluated_model(manifest) != bundle.evaluated_model(live):
         what = ", ".join(changed) or bundle.EVALUATED_MODEL
         raise IntegrityError(f"release {manifest.fingerprint}: its {what} is not that of the live release "

@@ -12,13 +12,13 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from pinrec_core.config import Policy
+from pinrec_core.config import Level, Policy
 from pinrec_core.errors import IntegrityError
 from pinrec_core.manifest import Manifest, read_manifest
+from pinrec_core.release.outcome import FLOOR_RULE, RuleResult
 
 VERDICT_NAME = "verdict.json"
 EVALUATIONS_FOLDER = "evaluations"
-FLOOR_RULE = "floor"
 
 
 class Decision(StrEnum):
@@ -26,36 +26,6 @@ class Decision(StrEnum):
 
     PROMOTE = "promote"
     REJECT = "reject"
-
-
-class Outcome(StrEnum):
-    """What became of one rule."""
-
-    PASSED = "passed"
-    FAILED = "failed"
-    NO_BASELINE = "no_baseline"  # there is no live release to compare with; floors alone decide
-
-
-class RuleResult(BaseModel):
-    """One rule on one metric of one surface. Numbers that do not exist or are not finite are None."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    rule: str
-    metric: str = ""  # "" = the rule is about the surface as a whole
-    observed: float | None = None
-    limit: float | None = None
-    low: float | None = None  # interval of the observed value
-    high: float | None = None
-    n: int | None = None  # users behind the observed value
-    outcome: Outcome
-    passed: bool
-    sentence: str  # names surface, metric, observed value, limit and n
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        if self.passed != (self.outcome is not Outcome.FAILED):
-            raise ValueError(f"rule {self.rule!r}: passed {self.passed} contradicts its outcome {self.outcome.value!r}")
-        return self
 
 
 class SurfaceVerdict(BaseModel):
@@ -72,8 +42,13 @@ class SurfaceVerdict(BaseModel):
 
     @property
     def reasons(self) -> list[str]:
-        """Sentences of the failed rules."""
-        return [rule.sentence for rule in self.rules if not rule.passed]
+        """Sentences of the rules it is rejected for."""
+        return [rule.sentence for rule in self.rules if rule.rejects]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences of the failed rules that are only told."""
+        return [rule.sentence for rule in self.rules if not rule.passed and not rule.rejects]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -97,8 +72,13 @@ class Verdict(BaseModel):
 
     @property
     def reasons(self) -> list[str]:
-        """Sentences of all failed rules, by surface."""
+        """Sentences of all rules that reject, by surface."""
         return [sentence for surface in sorted(self.surfaces) for sentence in self.surfaces[surface].reasons]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Sentences of all failed rules that are only told, by surface."""
+        return [sentence for surface in sorted(self.surfaces) for sentence in self.surfaces[surface].warnings]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -109,9 +89,9 @@ class Verdict(BaseModel):
 
 
 def decide_surface(rules: tuple[RuleResult, ...], evaluation_fingerprint: str) -> Decision:
-    """Promote only with an evaluation, at least one floor, and no failed rule."""
-    has_floor = any(rule.rule == FLOOR_RULE for rule in rules)
-    good = bool(evaluation_fingerprint) and has_floor and all(rule.passed for rule in rules)
+    """Promote only with an evaluation, at least one floor that could reject, and no rule that does."""
+    has_floor = any(rule.rule == FLOOR_RULE and rule.level is Level.ERROR for rule in rules)
+    good = bool(evaluation_fingerprint) and has_floor and not any(rule.rejects for rule in rules)
     return Decision.PROMOTE if good else Decision.REJECT
 
 

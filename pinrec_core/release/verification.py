@@ -10,12 +10,12 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from pinrec_core import storage
-from pinrec_core.config import EngineKind
+from pinrec_core.config import EngineKind, IndexConfig, Level
 from pinrec_core.errors import IntegrityError
-from pinrec_core.manifest import Manifest
+from pinrec_core.manifest import Manifest, code_fingerprint, fingerprint_of
 from pinrec_core.registry import verification_path
 
-REQUIRED_CHECKS = frozenset({"integrity", "replay_recall", "ann_recall", "vectors", "engine"})
+REQUIRED_CHECKS = frozenset({"integrity", "replay_recall", "ann_recall", "vectors", "engine", "latency"})
 FINGERPRINTS = ("dataset_fingerprint", "model_fingerprint", "evaluation_fingerprint", "verdict_fingerprint")
 
 
@@ -24,11 +24,17 @@ class Check(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     name: str
+    level: Level = Level.ERROR
     passed: bool
     observed: float | None = None
     limit: float | None = None
     n: int | None = None  # users behind it
     sentence: str
+
+    @property
+    def rejects(self) -> bool:
+        """Whether the release is unfit for it."""
+        return not self.passed and self.level is Level.ERROR
 
 
 class EngineTrial(BaseModel):
@@ -57,18 +63,24 @@ class Verification(BaseModel):
     measured: dict[str, float] = {}  # load_s, peak_rss_mb, p50_ms, p99_ms
     engine: EngineKind = EngineKind.TORCH  # that serves
     engines: tuple[EngineTrial, ...] = ()
+    settings: str = ""  # settings_of what it was verified with
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         complete = {check.name for check in self.checks} >= REQUIRED_CHECKS
-        if self.passed != (complete and all(check.passed for check in self.checks)):
+        if self.passed != (complete and not any(check.rejects for check in self.checks)):
             raise ValueError(f"passed {self.passed} does not follow from its checks")
         return self
 
     @property
     def reasons(self) -> list[str]:
-        """Sentences of the failed checks."""
-        return [check.sentence for check in self.checks if not check.passed]
+        """Sentences of the checks that make it unfit."""
+        return [check.sentence for check in self.checks if check.rejects]
+
+
+def settings_of(index: IndexConfig) -> str:
+    """What a verification depends on beside release and dataset: the demands, and the code that puts them."""
+    return fingerprint_of(index, code_fingerprint())
 
 
 def fingerprints_of(manifest: Manifest) -> dict[str, str]:

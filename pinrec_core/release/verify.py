@@ -21,7 +21,7 @@ from pinrec_core import storage
 from pinrec_core.config import IndexConfig
 from pinrec_core.errors import PinrecError
 from pinrec_core.registry import release_path, verification_path
-from pinrec_core.release.verification import Check, Verification
+from pinrec_core.release.verification import Check, Verification, settings_of
 
 log = logging.getLogger("pinrec")
 _TIMEOUT_S = 3600  # a process that loads and replays for longer than this hangs
@@ -40,9 +40,11 @@ def verify_release(registry: str, release_id: str, *, dataset: Path, index: Inde
         found = _read(result) if code == 0 else None
     if found is None:
         found = _stopped(release_id, _kept_log(registry, release_id, text), text)
+    found = found.model_copy(update={"settings": settings_of(index)})
     storage.write_bytes(verification_path(registry, release_id), found.model_dump_json(indent=1).encode())
     for check in found.checks:
-        log.log(logging.INFO if check.passed else logging.ERROR, "verify: %s", check.sentence)
+        told = logging.INFO if check.passed else logging.ERROR if check.rejects else logging.WARNING
+        log.log(told, "verify: %s", check.sentence)
     if not found.passed:
         raise PinrecError(f"release {release_id} is not fit to be promoted: {'; '.join(found.reasons)}")
     return found.model_dump(mode="json")

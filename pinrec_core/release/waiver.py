@@ -33,7 +33,7 @@ def surface_reasons(verdict: SurfaceVerdict, forced: bool) -> list[str]:
 
 def overlooked_by_force(verdict: SurfaceVerdict) -> list[str]:
     """Sentences of the failed comparisons."""
-    return [rule.sentence for rule in verdict.rules if rule.rule in COMPARISON_RULES and not rule.passed]
+    return [rule.sentence for rule in verdict.rules if rule.rule in COMPARISON_RULES and rule.rejects]
 
 
 def _passes(verdict: SurfaceVerdict, forced: bool) -> bool:

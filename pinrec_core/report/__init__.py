@@ -1,1 +1,1 @@
-"""Run folder and report: what a person reads the morning after, made from JSON files alone."""
+"""Run folder, report and message: what people hear of a run, made from JSON files alone."""

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from pinrec_core import storage
 from pinrec_core.errors import PinrecError
 from pinrec_core.release.promote import Promotion, Rejection
+from pinrec_core.release.ready import Ready
 from pinrec_core.release.verdict import (
     EVALUATIONS_FOLDER,
     FLOOR_RULE,
@@ -34,6 +35,7 @@ class RunStatus(StrEnum):
     """How a run ended."""
 
     PROMOTED = "promoted"
+    READY = "ready"  # verified, and the run was not to promote
     REJECTED = "rejected"
     FAILED = "failed"
 
@@ -70,6 +72,7 @@ class RunFacts:
     training: dict[str, list[dict]] = field(default_factory=dict)
     verifications: dict[str, dict] = field(default_factory=dict)
     promotion: Promotion | None = None
+    ready: Ready | None = None
     rejection: Rejection | None = None
     failure: dict | None = None
     data: dict | None = None
@@ -78,11 +81,25 @@ class RunFacts:
 
     @property
     def status(self) -> RunStatus:
-        """What the folder itself proves: an alias moved, the gate refused, or neither, which is a failure."""
-        if self.promotion:
-            return RunStatus.PROMOTED
+        """What the folder itself proves: an alias moved or could, the gate refused, or neither, which is a failure."""
+        if self.promotion or self.ready:
+            return RunStatus.PROMOTED if self.promotion else RunStatus.READY
         refused = self.rejection or (self.verdict and self.verdict.decision is Decision.REJECT)
         return RunStatus.REJECTED if refused else RunStatus.FAILED
+
+    @property
+    def releases(self) -> dict[str, str]:
+        """Surface -> release that this run made live, found live, or left to be promoted."""
+        if not self.promotion:
+            return dict(self.ready.releases) if self.ready else {}
+        return {surface: move.live for surface, move in self.promotion.moved.items()} | self.promotion.unchanged
+
+    @property
+    def last_result(self) -> str:
+        """The last step whose result is here, "" if there is none."""
+        found = (("verify-release", self.verifications), ("gate", self.verdict), ("finetune", self.training),
+                 ("validate-data", self.data))
+        return next((step for step, result in found if result), "")
 
     @property
     def reasons(self) -> list[str]:
@@ -99,6 +116,7 @@ def read_facts(folder: Path) -> RunFacts:
     read = _Reader(Path(folder), facts.notes)
     facts.verdict = read.part(VERDICT_NAME, parse_verdict, "the gate did not run")
     facts.promotion = read.part(run_folder.PROMOTION, _model(Promotion))
+    facts.ready = read.part(run_folder.READY, _model(Ready))
     facts.rejection = read.part(run_folder.REJECTION, _model(Rejection))
     facts.failure = read.part(run_folder.FAILURE, _json)
     facts.data = read.part(run_folder.DATA, _json, "the dataset was not recorded")

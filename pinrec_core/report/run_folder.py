@@ -4,8 +4,9 @@
     training/<name>.jsonl                record_training: metrics of pretraining and of each surface's fine-tuning
     verdict.json, evaluations/<s>.json   record_gate
     verifications/<s>.json               record_verification
-    promotion.json | rejection.json      record_promotion, record_rejection
-    failure.json                         record_failure: the step that failed and its message
+    promotion.json | ready.json | rejection.json    record_promotion, record_ready, record_rejection
+    failure.json                         record_failure: the first step that failed, its message, its last lines
+    message.json, message.txt            notify: what was told of the run, and to whom
 
 Files may be missing in any combination. Folders are local paths or gs:// URIs.
 """
@@ -14,12 +15,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from pinrec_core import storage
 from pinrec_core.errors import ConfigError
 from pinrec_core.manifest import read_manifest
 from pinrec_core.release.promote import Promotion, Rejection
+from pinrec_core.release.ready import Ready
 from pinrec_core.release.verdict import EVALUATIONS_FOLDER, VERDICT_NAME, read_verdict
 
 DATA = "data.json"
@@ -27,8 +30,12 @@ STATISTICS = "statistics.json"
 TRAINING_FOLDER = "training"
 VERIFICATIONS_FOLDER = "verifications"
 PROMOTION = "promotion.json"
+READY = "ready.json"
 REJECTION = "rejection.json"
 FAILURE = "failure.json"
+MESSAGE = "message.json"
+MESSAGE_TEXT = "message.txt"
+LAST_LINES = 20  # of a failed step's log, kept
 _NAME = re.compile(r"[\w-][\w. -]*")
 
 
@@ -37,10 +44,14 @@ def run_folder(registry: str, run_id: str) -> str:
     return storage.join(registry, "runs", _plain(run_id))
 
 
-def record_data(run: str, dataset: Path) -> None:
-    """Keep the dataset's counts, date and statistics. Raises IntegrityError if the dataset is altered."""
+def record_data(run: str, dataset: Path, uri: str = "") -> None:
+    """Keep the dataset's counts, date, statistics and place. Raises IntegrityError if the dataset is altered.
+
+    `uri` says where it is when that is not the local path read here (another pod's disk).
+    """
     manifest = read_manifest(dataset, "dataset", verify=False)
-    known = {"fingerprint": manifest.fingerprint, "counts": manifest.counts, "facts": manifest.facts}
+    known = {"fingerprint": manifest.fingerprint, "counts": manifest.counts, "facts": manifest.facts,
+             "uri": uri or str(dataset.absolute())}
     _write(run, DATA, known)
     storage.write_bytes(storage.join(run, STATISTICS), (Path(dataset) / STATISTICS).read_bytes())
 
@@ -69,14 +80,26 @@ def record_promotion(run: str, promotion: Promotion) -> None:
     _write(run, PROMOTION, promotion.model_dump(mode="json"))
 
 
+def record_ready(run: str, ready: Ready) -> None:
+    """Keep what could go live."""
+    _write(run, READY, ready.model_dump(mode="json"))
+
+
 def record_rejection(run: str, rejection: Rejection) -> None:
     """Keep why nothing was promoted; call it with `rejection_of(...)` before `reject`, which may raise."""
     _write(run, REJECTION, rejection.model_dump(mode="json"))
 
 
-def record_failure(run: str, step: str, message: str) -> None:
-    """Keep which step failed and what it said."""
-    _write(run, FAILURE, {"step": step, "message": message})
+def record_failure(run: str, step: str, message: str, lines: Iterable[str] = ()) -> None:
+    """Keep which step failed, what it said, and the last lines of its log. The first to fail stays."""
+    if not storage.exists(storage.join(run, FAILURE)):
+        _write(run, FAILURE, {"step": step, "message": message, "lines": list(lines)[-LAST_LINES:]})
+
+
+def record_message(run: str, message: dict, text: str) -> None:
+    """Keep what was told of the run, as JSON and to read."""
+    _write(run, MESSAGE, message)
+    storage.write_bytes(storage.join(run, MESSAGE_TEXT), text.encode())
 
 
 def _write(run: str, name: str, content: dict) -> None:

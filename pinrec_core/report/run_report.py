@@ -10,16 +10,18 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
-
 from pinrec_core import storage
+from pinrec_core.release.outcome import told
 from pinrec_core.release.verdict import Decision
-from pinrec_core.report import plots
 from pinrec_core.report.run_facts import RunFacts, RunStatus, SummaryRow, number, read_facts, summary_rows
 
 REPORT = "report.html"
 OUTCOME = "outcome.json"
+_SLICES = (  # key of evaluation.json, what its names are, caption of the table
+    ("by_action", "action", "By the action the user really took"),
+    ("by_split", "users", "By user split; held-out users were never seen in training"),
+    ("by_activity", "engagements", "By the user's engagements before the evaluation window"),
+    ("by_item_age", "age", "By the target's age at the start of the evaluation window"))
 _TEMPLATES = Path(__file__).parent / "templates"
 log = logging.getLogger("pinrec")
 
@@ -55,34 +57,47 @@ def outcome_of(facts: RunFacts, run_id: str, report: str) -> dict[str, Any]:
             "value": row.recall, "low": row.low, "high": row.high, "n": row.n, "floor": row.floor,
             "best_baseline": {"name": row.baseline, "value": row.baseline_value} if row.baseline else None}
     return {"run_id": run_id, "status": facts.status.value, "sentence": sentence_of(facts), "surfaces": surfaces,
-            "reasons": facts.reasons, "report": report,
-            "warnings": [row.below_baseline for row in summary_rows(facts) if row.below_baseline]}
+            "releases": facts.releases, "reasons": facts.reasons, "report": report,
+            "warnings": warnings_of(facts)}
+
+
+def warnings_of(facts: RunFacts) -> list[str]:
+    """What stops nothing and should be known: failed rules of level warn, surfaces below their best baseline."""
+    warnings = facts.verdict.warnings if facts.verdict else []
+    return warnings + [row.below_baseline for row in summary_rows(facts) if row.below_baseline]
 
 
 def sentence_of(facts: RunFacts) -> str:
     """The run in one sentence."""
     if facts.status is RunStatus.PROMOTED:
-        kept = "".join(f" Kept as it was: {surface}, because {'; '.join(reasons)}."
-                       for surface, reasons in facts.promotion.kept.items())
-        return f"Promoted: {facts.promotion.sentence}.{kept}"
+        done = facts.promotion.told
+        return f"Promoted: {done}" if facts.promotion.moved else _capital(done)
+    if facts.status is RunStatus.READY:
+        return f"{_capital(facts.ready.sentence)}."
     if facts.status is RunStatus.REJECTED:
         return f"Rejected, nothing was changed: {'; '.join(facts.reasons) or 'no reason was recorded'}."
     if facts.failure:
         return f"Failed: {facts.reasons[0].splitlines()[0].rstrip('.')}."  # the page shows the whole message below
-    return "Failed: no promotion and no rejection was recorded; the first step that failed has its reason in its log."
+    return (f"Failed: no step has recorded why; the last that left a result is {facts.last_result or 'none'}, and the "
+            "log of what came after it has the reason.")
 
 
 def render(facts: RunFacts, run_id: str) -> str:
-    """The whole page."""
+    """The whole page. What draws it is loaded here: an outcome alone is told without."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from pinrec_core.report import plots
+
     environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(number=_number, count=_count)
     rows = summary_rows(facts)
     return environment.get_template("run.html.j2").render(
         run_id=run_id, status=facts.status.value, sentence=sentence_of(facts), rows=rows, facts=facts,
-        surfaces=_surfaces(facts, rows), events=_events_table(facts), data_counts=_data_counts(facts),
-        recall_plot=Markup(plots.recall_plot(rows)), training_plot=Markup(plots.training_plot(facts.training)),
-        days_plot=Markup(plots.days_plot(_days(facts))))
+        warnings=warnings_of(facts), surfaces=_surfaces(facts, rows), events=_events_table(facts),
+        data_counts=_data_counts(facts), recall_plot=Markup(plots.recall_plot(rows)),
+        training_plot=Markup(plots.training_plot(facts.training)), days_plot=Markup(plots.days_plot(_days(facts))))
 
 
 def _surfaces(facts: RunFacts, rows: list[SummaryRow]) -> list[dict[str, Any]]:
@@ -95,9 +110,10 @@ def _surfaces(facts: RunFacts, rows: list[SummaryRow]) -> list[dict[str, Any]]:
         evaluation = facts.evaluations.get(name, {})
         sections.append({
             "name": name, "evaluated": bool(evaluation), "judged": judged.get(name), "evaluation": evaluation,
+            "rules": told(name, judged[name].rules) if name in judged else [],
             "systems": _table(evaluation.get("rows") or []),
-            "actions": _table(_named(evaluation.get("by_action"))),
-            "splits": _table(_named(evaluation.get("by_split"))),
+            "slices": [(first, caption, _table([slice_ for slice_ in _named(evaluation.get(key)) if _users(slice_)]))
+                       for key, first, caption in _SLICES],
             "verification": facts.verifications.get(name)})
     return sections
 
@@ -143,6 +159,10 @@ def _events_table(facts: RunFacts) -> dict[str, Any]:
 def _data_counts(facts: RunFacts) -> dict[str, int]:
     counts = (facts.data or {}).get("counts")
     return counts if isinstance(counts, dict) else {}
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _live_now(facts: RunFacts, surface: str) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,9 @@ import pyarrow.compute as pc
 from pinrec_core import storage
 from pinrec_core.config import IndexConfig
 from pinrec_core.errors import DataError
-from pinrec_core.model.pinrec import PinRec
+
+if TYPE_CHECKING:
+    from pinrec_core.model.pinrec import PinRec  # loads torch, which `allow_sha256` can do without
 
 log = logging.getLogger("pinrec")
 
@@ -52,6 +54,12 @@ def allowed_items(model: PinRec, surface: str, config: IndexConfig) -> Allowed:
             "allow list %s of surface %s: %d items allowed, %d ids are no retrievable item of the model", path, surface,
             item_I.sum(), unknown)
     return Allowed(item_I, hashlib.sha256(content).hexdigest(), unknown)
+
+
+def allow_sha256(surface: str, config: IndexConfig) -> str:
+    """What `allowed_items` would give as the list's sha256. Raises IntegrityError if there is no such file."""
+    path = config.allow.get(surface)
+    return hashlib.sha256(storage.read_bytes(path)).hexdigest() if path else ""
 
 
 def _ids(path: str, content: bytes) -> list[str]:

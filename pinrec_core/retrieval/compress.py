@@ -7,6 +7,7 @@ D item dimension.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 import numpy as np
 
@@ -35,8 +36,12 @@ def compress(queries: Queries, merge_cosine: float, total: int | np.ndarray) -> 
     """Merge near-equal queries and split `total` candidates, of all or of each request, over those that stay."""
     owner_BQ = merge_owners(queries.vector_BQD, merge_cosine, queries.kind_Q)
     plan, (B, Q) = queries.plan, owner_BQ.shape
-    budget_BQ = np.array([plan.budget_Q(int(each)) for each in np.broadcast_to(total, B)], np.int64).reshape(B, Q)
+    totals = total.tolist() if isinstance(total, np.ndarray) else [total] * B
+    budget_BQ = np.array([plan.budget_Q(each) for each in totals], np.int64).reshape(B, Q)
     kept_BQ = owner_BQ == np.arange(Q)
+    if kept_BQ.all():
+        told = (np.broadcast_to(column_Q, (B, Q)) for column_Q in (plan.outcome_Q, plan.offset_Q, plan.step_Q))
+        return KeptQueries(queries.vector_BQD, queries.search_BQD, *told, budget_BQ, kept_BQ)
     width = int(kept_BQ.sum(axis=1).max(initial=0))
     column_BP = np.argsort(~kept_BQ, axis=1, kind="stable")[:, :width]
     of_rows = (picked(column_BQ, column_BP) for column_BQ in
@@ -57,7 +62,7 @@ def merge_owners(vector_BQD: np.ndarray, merge_cosine: float, kind_Q: np.ndarray
     kind_Q = np.broadcast_to(kind_Q, Q)
     cosine_BQQ = np.where(kind_Q[:, None] == kind_Q, vector_BQD @ vector_BQD.transpose(0, 2, 1), -np.inf)
     owner_BQ = np.tile(np.arange(Q), (B, 1))
-    if not (cosine_BQQ[:, *np.triu_indices(Q, 1)] > merge_cosine).any():
+    if not (cosine_BQQ[:, _earlier(Q)] > merge_cosine).any():
         return owner_BQ
     kept_BQ = np.zeros((B, Q), dtype=bool)
     for query in range(Q):
@@ -68,6 +73,12 @@ def merge_owners(vector_BQD: np.ndarray, merge_cosine: float, kind_Q: np.ndarray
             owner_BQ[joins_B, query] = nearest_B[joins_B]
         kept_BQ[:, query] = owner_BQ[:, query] == query
     return owner_BQ
+
+
+@lru_cache
+def _earlier(Q: int) -> np.ndarray:
+    """bool [Q, Q]: the first of a pair comes before the second."""
+    return ~np.tri(Q, dtype=bool)
 
 
 def pool_budgets(budget_BQ: np.ndarray, owner_BQ: np.ndarray) -> np.ndarray:

@@ -30,8 +30,11 @@ class Filters(NamedTuple):
     @classmethod
     def of(cls, model: PinRec, index: ItemIndex, requests: int, exclude_R: Sequence[np.ndarray] | None,
            item_types: tuple[str, ...]) -> Filters:
-        """Filters as they are asked for. Raises ConfigError for a type that is not retrievable, for exclusions that are
-        not one array per request, or for an item the model does not have."""
+        """Filters as they are asked for.
+
+        Raises ConfigError for a type that is not retrievable, for exclusions that are not one array per request, or for
+        an item the model does not have.
+        """
         subset = _of_types(model, index, item_types)
         if exclude_R is None:
             return cls(subset, np.zeros((requests, 0), np.int64))
@@ -57,6 +60,8 @@ class Filters(NamedTuple):
     def rows(self, chosen_R: np.ndarray) -> Filters:
         """Those of some of the requests."""
         excluded_RX = self.excluded_RX[chosen_R]
+        if not self.most_excluded:
+            return Filters(self.subset, excluded_RX)
         return Filters(self.subset, excluded_RX[:, (excluded_RX != NO_ITEM).any(axis=0)])
 
     def allowed(self, n: int) -> int | np.ndarray:

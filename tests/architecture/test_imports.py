@@ -26,6 +26,7 @@ OWNERS = {  # package -> where alone it may be imported
     "prometheus_client": "pinrec_core/serving/",
     "onnx": "pinrec_core/retrieval/",
     "onnxruntime": "pinrec_core/retrieval/",
+    "urllib3": "pinrec_core/report/webhook.py",
     "kubeflow": "pinrec_core/training/launch/trainjob.py",
     "kubernetes": "pinrec_core/training/launch/trainjob.py",
 }

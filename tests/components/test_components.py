@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 from pathlib import Path
 
 import pytest
 from kfp import dsl
 
-from components.artifacts import describe, folder_of, log_metrics
+from components.artifacts import describe, failure_kept, folder_of, log_metrics
 from components.image import IMAGE
 from pinrec_core.config import Config
 from pinrec_core.errors import DataError
@@ -18,8 +19,8 @@ from pinrec_core.manifest import read_manifest, write_manifest
 from pinrec_core.report.run_folder import run_folder
 
 ROOT = Path(__file__).parents[2]
-NAMES = ["aggregate_logs", "validate_data", "pretrain", "finetune", "evaluate", "gate", "build_index", "verify_release",
-         "promote", "reject", "report"]
+NAMES = ["aggregate_logs", "validate_data", "pretrain", "finetune", "resolve_live", "evaluate", "gate", "build_index",
+         "verify_release", "promote", "reject", "notify"]
 
 
 def component(name: str):
@@ -108,3 +109,39 @@ def test_a_refused_dataset_is_in_the_run_folder_too(dataset, config, tmp_path):
             validation=dsl.Artifact(uri=str(tmp_path / "validation")))
     assert Path(tmp_path, "registry/runs/run-1/data.json").is_file()
     assert not Path(tmp_path, "validation").exists()
+
+
+def test_a_step_that_fails_leaves_its_reason_and_its_last_words(dataset, config, tmp_path):
+    strict = config.validate_.model_copy(update={"min_users": 10**9})
+    with pytest.raises(DataError):
+        component("validate_data").python_func(
+            dataset=dataset, validate=strict.model_dump_json(), registry=str(tmp_path / "registry"), run_id="run-1",
+            validation=dsl.Artifact(uri=str(tmp_path / "validation")))
+    kept = json.loads(Path(tmp_path, "registry/runs/run-1/failure.json").read_text())
+    assert kept["step"] == "validate-data" and "min_users" in kept["message"]
+    assert any(line.startswith("pinrec_core.errors.DataError: ") for line in kept["lines"])
+
+
+def test_what_a_failing_step_logged_last_is_kept_and_the_listener_goes(tmp_path):
+    handlers = logging.getLogger().handlers[:]
+    with pytest.raises(ZeroDivisionError), failure_kept(str(tmp_path), "run-1/for-loop-1", "gate"):
+        for n in range(99):
+            logging.getLogger("pinrec").warning("line %d", n)
+        1 / 0  # noqa: B018
+    kept = json.loads(Path(tmp_path, "runs/run-1/failure.json").read_text())
+    assert kept["message"] == "division by zero" and kept["lines"][:2] == ["WARNING line 89", "WARNING line 90"]
+    assert kept["lines"][-1] == "ZeroDivisionError: division by zero"
+    assert logging.getLogger().handlers == handlers
+    with failure_kept(str(tmp_path), "run-2", "gate"):
+        pass
+    assert not Path(tmp_path, "runs/run-2").exists()
+
+
+@pytest.mark.parametrize("section", ["{}", "no JSON"])
+def test_notify_tells_and_reports_from_the_folder_alone(tmp_path, section):
+    page = dsl.HTML(uri=str(tmp_path / "page.html"))
+    component("notify").python_func(registry=str(tmp_path), run_id="run-1", notify=section, page=page)
+    folder = Path(tmp_path, "runs/run-1")
+    assert json.loads((folder / "message.json").read_text())["status"] == "failed"
+    assert Path(page.path).read_text() == (folder / "report.html").read_text()
+    assert json.loads((folder / "outcome.json").read_text())["status"] == "failed"

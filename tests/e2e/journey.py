@@ -1,12 +1,17 @@
-"""`pinrec run` as a user calls it: in a process of its own, watched from outside."""
+"""`pinrec run` and `pinrec serve` as a user calls them: in processes of their own, watched from outside."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 import tomllib
+import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +53,26 @@ def run(work: Path, config: Path, *options: str) -> Outcome:
         [sys.executable, "-m", "pipelines.cli", "run", "--config", config, "--work", work, *options], cwd=ROOT,
         capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"})
     return Outcome(done.returncode, done.stdout, done.stderr, work)
+
+
+@contextlib.contextmanager
+def served(registry: Path) -> Iterator[str]:
+    """`pinrec serve` over a registry, for as long as the block runs; its address."""
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        port = chosen.getsockname()[1]
+    command = [sys.executable, "-m", "pipelines.cli", "serve", "--registry", registry, "--port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    try:
+        for _ in range(600):
+            assert process.poll() is None, "the server ended"
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz"):
+                break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 def changed(folder: Path, changes: dict[str, Any]) -> Path:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+import urllib.request
 from pathlib import Path
 
 import pytest
-from journey import TINY, Outcome, changed, run
+from journey import TINY, Outcome, changed, run, served
 
 from pinrec_core.cli.entry import Settings, build_app, execute
 from pinrec_core.registry import read_aliases
+from pinrec_core.release.answer import recommend
 
 SURFACES = ["home", "related", "search"]
-EXPENSIVE = ["aggregate-logs", "finetune", "finetune", "finetune", "pretrain"]
+EXPENSIVE = ["aggregate-logs", *3 * ["evaluate"], *3 * ["finetune"], "pretrain"]
 
 
 def aliases_of(work: Path) -> bytes:
@@ -29,7 +31,7 @@ def test_the_first_run_is_promoted(promoted):
         release = promoted.work / "registry/releases" / alias.live
         assert {"model", "index", "manifest.json", "verdict.json"} <= {path.name for path in release.iterdir()}
     assert promoted.tasks("failed") == promoted.tasks("cached") == []
-    assert len(promoted.tasks("done")) == 18  # 3 + 3 x 2 + gate + 3 x 2 + promote + report
+    assert len(promoted.tasks("done")) == 21  # 3 + 3 x 3 + gate + 3 x 2 + promote + notify
 
 
 def test_the_table_and_the_report_are_shown(promoted):
@@ -47,7 +49,18 @@ def test_the_run_folder_tells_the_whole_story(promoted):
         ("training", f"finetune {surface}.jsonl"), ("evaluations", f"{surface}.json"),
         ("verifications", f"{surface}.json"))}
     assert found == per_surface | {"data.json", "statistics.json", "training/pretrain.jsonl", "verdict.json",
-                                   "promotion.json", "outcome.json", "report.html"}
+                                   "promotion.json", "message.json", "message.txt", "outcome.json", "report.html"}
+
+
+def test_every_rule_was_judged_on_what_the_steps_before_it_left(promoted):
+    verdict = json.loads((promoted.run / "verdict.json").read_text("utf-8"))
+    for surface in SURFACES:
+        rules = {rule["rule"]: rule for rule in verdict["surfaces"][surface]["rules"]}
+        assert set(rules) == {"surface_evaluated", "finite", "min_users", "floor", "change_against_live",
+                              "beats_baseline", "max_drop_per_slice", "coverage", "embedding_health", "data_health"}
+        assert rules["change_against_live"]["outcome"] == rules["max_drop_per_slice"]["outcome"] == "no_baseline"
+        for name in ("beats_baseline", "coverage", "embedding_health", "data_health"):
+            assert rules[name]["level"] == "warn" and rules[name]["observed"] is not None and rules[name]["n"] > 0
 
 
 def test_the_live_release_answers(promoted, capsys):
@@ -57,6 +70,37 @@ def test_the_live_release_answers(promoted, capsys):
     said = capsys.readouterr()
     assert code == 0, said.err
     assert len({item["item_id"] for item in json.loads(said.out)}) == 5
+
+
+def test_the_live_releases_are_served(promoted):
+    registry = promoted.work / "registry"
+    aliases, _ = read_aliases(str(registry))
+    with served(registry) as address:
+        for surface in SURFACES:
+            asked_ms = json.loads((registry / "releases" / aliases.surfaces[surface].live / "manifest.json").read_text(
+                "utf-8"))["facts"]["asked_ms"]
+            body = json.dumps({"surface": surface, "user_id": "u1", "n": 20, "time_ms": asked_ms}).encode()
+            with urllib.request.urlopen(f"{address}/v1/retrieve", body) as response:
+                answer = json.load(response)
+            assert answer["release_id"] == aliases.surfaces[surface].live
+            wanted = recommend(str(registry), surface, "u1", n=20)
+            assert [item["item_id"] for item in answer["items"]] == [item.item_id for item in wanted]
+
+
+def test_the_same_run_again_does_nothing_and_says_so(promoted):
+    before, releases = aliases_of(promoted.work), sorted((promoted.work / "registry/releases").iterdir())
+    verifications = {path: path.read_bytes() for path in (promoted.work / "registry/verifications").iterdir()}
+    again = run(promoted.work, TINY)
+    assert again.code == 0, again.err
+    assert again.summary["sentence"].startswith("Nothing to do: home ") and "Nothing to do: home " in again.out
+    assert again.tasks("cached") == EXPENSIVE
+    assert again.tasks("done") == [*3 * ["build-index"], "gate", "notify", "promote", *3 * ["resolve-live"],
+                                   "validate-data", *3 * ["verify-release"]]
+    log = next(line.split()[1] for line in again.out.splitlines() if line.startswith("log"))
+    text = Path(log).read_text("utf-8")
+    assert text.count("is there already, reused") == text.count("passed already under the same settings") == 3
+    assert (aliases_of(again.work), sorted((again.work / "registry/releases").iterdir())) == (before, releases)
+    assert {path: path.read_bytes() for path in (again.work / "registry/verifications").iterdir()} == verifications
 
 
 def test_the_live_release_tells_where_it_comes_from(promoted, capsys):
@@ -94,6 +138,14 @@ def test_an_unreachable_floor_is_rejected_in_words(rejected):
     assert outcome.summary["status"] == "rejected"
 
 
+def test_the_same_model_again_is_compared_with_itself_on_every_slice(rejected):
+    outcome, _ = rejected
+    verdict = json.loads((outcome.run / "verdict.json").read_text("utf-8"))
+    compared = [rule for rule in verdict["surfaces"]["home"]["rules"] if rule["rule"] == "max_drop_per_slice"]
+    assert {rule["slice"].partition(" ")[0] for rule in compared} == {"activity", "item_age", "action", "split"}
+    assert {rule["observed"] for rule in compared} == {0.0}
+
+
 def test_a_rejection_moves_nothing(rejected):
     outcome, before = rejected
     assert aliases_of(outcome.work) == before
@@ -104,7 +156,7 @@ def test_a_rejection_moves_nothing(rejected):
 def test_a_second_run_reuses_what_training_made(rejected):
     outcome, _ = rejected
     assert outcome.tasks("cached") == EXPENSIVE
-    assert outcome.tasks("done") == ["evaluate", "evaluate", "evaluate", "gate", "report", "validate-data"]
+    assert outcome.tasks("done") == ["gate", "notify", *3 * ["resolve-live"], "validate-data"]
 
 
 def test_a_new_event_file_is_never_answered_from_the_cache(promoted, tmp_path):
@@ -128,7 +180,7 @@ def test_broken_input_fails_and_says_what_to_do(what, breaks, promoted, tmp_path
     assert "2026-01-04" in outcome.summary["sentence"]
     assert outcome.summary["sentence"].startswith("Failed: step aggregate-logs: ")
     assert "Traceback" not in outcome.err  # a user's mistake is told in one sentence
-    assert outcome.tasks("failed") == ["aggregate-logs"] and outcome.tasks("done") == ["report"]
+    assert outcome.tasks("failed") == ["aggregate-logs"] and outcome.tasks("done") == ["notify"]
     assert not (tmp_path / "registry/aliases.json").exists()
 
 

@@ -15,8 +15,8 @@ from pipelines.arguments import pipeline_arguments
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "manifests/compiled/pinrec_training.yaml"
-CACHED = {"aggregate-logs", "pretrain", "finetune"}
-FRESH = {"validate-data", "evaluate", "gate", "build-index", "verify-release", "promote", "reject", "report"}
+CACHED = {"aggregate-logs", "pretrain", "finetune", "evaluate"}
+FRESH = {"validate-data", "resolve-live", "gate", "build-index", "verify-release", "promote", "reject", "notify"}
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +98,23 @@ def test_promotion_depends_on_the_word_of_the_gate(spec):
                                   "inputs.parameter_values['pipelinechannel--gate-decision'] == 'promote'"]
 
 
-def test_the_exit_task_comes_after_everything(spec):
-    report = spec["root"]["dag"]["tasks"]["report"]
-    assert report["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
-    assert report["inputs"]["parameters"]["status"]["taskFinalStatus"]["producerTask"] == report["dependentTasks"][0]
+def test_the_exit_task_comes_after_everything_and_asks_for_no_status(spec):
+    notify = spec["root"]["dag"]["tasks"]["notify"]
+    assert notify["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    assert notify["dependentTasks"] == [name for name in spec["root"]["dag"]["tasks"] if name != "notify"]
+    assert "taskFinalStatus" not in GOLDEN.read_text("utf-8")  # a backend that cannot fill it would end the exit task
+
+
+def test_the_exit_task_alone_has_the_secret_it_is_compiled_with(tmp_path):
+    compiled = tmp_path / "secret.yaml"
+    subprocess.run([sys.executable, "-m", "pipelines.cli", "compile", "--output", compiled], cwd=ROOT, check=True,
+                   env=os.environ | {"PINREC_NOTIFY_SECRET": "pinrec-webhook"}, capture_output=True)
+    _, platform = yaml.safe_load_all(compiled.read_text("utf-8"))
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert list(executors) == ["exec-notify"]
+    (secret,) = executors["exec-notify"]["secretAsEnv"]
+    assert (secret["secretName"], secret["keyToEnv"]) == (
+        "pinrec-webhook", [{"envVar": "PINREC_WEBHOOK_SECRET", "secretKey": "PINREC_WEBHOOK_SECRET"}])
 
 
 def test_arguments_fill_every_parameter_of_the_pipeline(spec):
@@ -110,4 +123,5 @@ def test_arguments_fill_every_parameter_of_the_pipeline(spec):
     assert set(given) == set(spec["root"]["inputDefinitions"]["parameters"])
     assert given["surfaces"] == list(config.log.surfaces)
     assert type(config.gate).parse(given["gate"]) == config.gate
+    assert given["notify"] == spec["root"]["inputDefinitions"]["parameters"]["notify"]["defaultValue"] == "{}"
     assert given["launch"] == spec["root"]["inputDefinitions"]["parameters"]["launch"]["defaultValue"] == "{}"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import pinrec_core
+from pinrec_core.cli import serve
 from pinrec_core.cli.entry import Settings, build_app, execute
 from pinrec_core.cli.logs import _nested
 from pinrec_core.cli.options import last_date
@@ -134,3 +135,27 @@ def test_previous_is_the_dataset_that_is_taken_over(capsys, caplog, tmp_path):
     assert (tmp_path / "one/manifest.json").read_bytes() == (tmp_path / "two/manifest.json").read_bytes()
     assert pinrec("aggregate-logs", *log, "--output", str(tmp_path / "three"), "--previous", str(world)) == 1
     assert "world/manifest.json: no such file" in capsys.readouterr().err
+
+
+def test_serve_needs_a_registry(capsys, monkeypatch):
+    monkeypatch.delenv("PINREC_REGISTRY", raising=False)
+    assert pinrec("serve") == 1
+    assert "pass --registry" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("config", "given", "expected"), [
+    ("tiny.toml", {}, {"registry": "work/tiny/registry", "workers": 1}),
+    ("tiny.toml", {"registry": "gs://b/r", "workers": 3}, {"registry": "gs://b/r", "workers": 3}),
+    ("", {"registry": "r", "port": 0}, {"registry": "r", "port": 0, "host": "127.0.0.1"})])
+def test_what_serve_is_told(config, given, expected):
+    settings = serve._settings(CONFIGS / config if config else None, given)
+    assert {name: getattr(settings, name) for name in expected} == expected
+
+
+def test_serve_takes_no_impossible_values():
+    with pytest.raises(ConfigError, match="port: .*less than or equal to 65535"):
+        serve._settings(None, {"registry": "r", "port": 70_000})
+    with pytest.raises(ConfigError, match="workers"):
+        serve._settings(None, {"registry": "r", "workers": 0})
+    with pytest.raises(ConfigError, match="store 'mysql://x' is no Redis URL"):
+        serve._settings(None, {"registry": "r", "store": "mysql://x"})

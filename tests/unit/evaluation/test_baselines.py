@@ -1,12 +1,16 @@
 """Baselines by hand, on the hand-made dataset and on a sequence whose pairs can be counted."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
 from pinrec_core.config import EvaluationConfig
+from pinrec_core.config.gate import Baseline, SliceKind
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.evaluation.baselines import baseline_lists, fading, latest_items, shown_lately
 from pinrec_core.evaluation.cohort import build_cohort
+from pinrec_core.evaluation.slices import slices_of
 from pinrec_core.model.transitions import count_transitions
 
 
@@ -20,6 +24,12 @@ def lists(dataset_dir):
     dataset = Dataset.open(dataset_dir)
     settings = EvaluationConfig()
     return baseline_lists(dataset, build_cohort(dataset, "home", settings), n=6, evaluation=settings)
+
+
+def test_the_gate_may_name_every_baseline_and_every_kind_of_slice(lists, dataset_dir):
+    dataset = Dataset.open(dataset_dir)
+    assert set(get_args(Baseline)) == set(lists)
+    assert set(get_args(SliceKind)) == set(slices_of(build_cohort(dataset, "home", EvaluationConfig()), dataset))
 
 
 def test_popularity_counts_only_the_past(lists, names):

@@ -52,6 +52,8 @@ def test_numbers_are_those_of_the_lists(dataset_dir, model_dir, tmp_path):
     assert found["metrics"]["recall@20"]["value"] == pytest.approx(mean) and found["metrics"]["recall@20"]["n"] == 3
     assert found["by_split"]["heldout"]["recall@20"]["value"] == users[2]["pinrec.recall@20"]
     assert found["by_action"]["save"]["recall@20"]["n"] == 2
+    assert (found["embedding"]["items"], found["embedding"]["dimension"]) == (40, 16)
+    assert 1 < found["embedding"]["effective_rank"] < 16 and found["embedding"]["duplicate_share"] == 0
     assert found["live"] is None and manifest.counts == {"users": 3, "requests": 3, "targets": 4}
 
 

@@ -5,7 +5,7 @@ import doctest
 import numpy as np
 import pytest
 
-from pinrec_core.evaluation import bootstrap, metrics
+from pinrec_core.evaluation import bootstrap, embedding, metrics
 from pinrec_core.evaluation.metrics import (
     NEVER,
     best_ranks,
@@ -64,7 +64,7 @@ def test_spread():
     assert coverage(LISTS, 2, 20) == 0.25 and np.isnan(coverage(LISTS, 2, 0))
 
 
-@pytest.mark.parametrize("module", [metrics, bootstrap, transitions])
+@pytest.mark.parametrize("module", [metrics, bootstrap, embedding, transitions])
 def test_docstring_examples(module):
     result = doctest.testmod(module)
     assert result.attempted and not result.failed

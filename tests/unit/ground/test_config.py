@@ -2,7 +2,7 @@
 
 import pytest
 
-from pinrec_core.config import Config, GenerationConfig, LaunchConfig, LogConfig, ModelConfig
+from pinrec_core.config import Config, GateConfig, GenerationConfig, LaunchConfig, Level, LogConfig, ModelConfig
 from pinrec_core.errors import ConfigError
 
 VALID = """
@@ -42,6 +42,17 @@ def test_defaults_fill_every_section(tmp_path):
     ("[index]\ncodes = 'fp8'", "got 'fp8'"),
     ("[index.allow]\nwork = 'w.txt'", "index.allow.work: not a modelled surface"),
     ("[gate.floors.work]\n'recall@50' = 0.1", "not a modelled surface"),
+    ("[gate]\nsurfaces.work.data_health.level = 'warn'", "gate.surfaces.work: not a modelled surface"),
+    ("[gate]\nsurfaces.home.beats_baseline.levle = 'warn'", "surfaces.home: beats_baseline.levle: unknown key"),
+    ("[gate]\nsurfaces.home.beat_baseline.level = 'warn'", "surfaces.home: beat_baseline: unknown key; did you mean"),
+    ("[gate]\nrules.change_against_live.level = 'off'", "got 'off'"),
+    ("[gate]\nrules.beats_baseline.baselines = ['popular']", "got 'popular'"),
+    ("[gate]\nrules.max_drop_per_slice.slices.country = {}", "got 'country'"),
+    ("[gate]\nrules.max_drop_per_slice.slices = {}", "at least 1 item"),
+    ("[gate]\nrules.coverage.least = {'recall@50' = 0.1}", "gate.rules.coverage.least: unknown metric 'recall@50'"),
+    ("[gate]\nsurfaces.home.coverage.least = {'coverage@7' = 0.1}", "unknown metric 'coverage@7'"),
+    ("[gate]\nrules.embedding_health.min_effective_rank = 65", "is 65, the vectors have model.item_dim 64"),
+    ("[gate]\non_reject = 'ignore'", "got 'ignore'"),
     ("[evaluation]\nks = [10, 50, 1000]", "generation.candidates is only 100"),
     ("[pretrain]\nrandom_negatives = 0\nin_batch_negatives = 0", "both 0"),
     ("[model]\noffsets_s = [60, 30]", "ascending"),
@@ -73,6 +84,28 @@ def test_a_launch_section_crosses_without_its_defaults(tmp_path):
 def test_a_surface_without_floor_is_invalid(tmp_path):
     with pytest.raises(ConfigError, match="surface 'work' has no floor"):
         load(tmp_path, VALID.replace('["home"]', '["home", "work"]'))
+
+
+def test_a_surface_whose_floors_only_warn_is_invalid(tmp_path):
+    with pytest.raises(ConfigError, match="surface 'home' has no floor of level error"):
+        load(tmp_path, VALID.replace("= 0.1", "= {least = 0.1, level = 'warn'}"))
+
+
+def test_a_surface_takes_the_rules_and_what_differs_there(tmp_path):
+    gate = load(tmp_path, VALID + """
+[gate.rules.beats_baseline]
+baselines = ["popularity"]
+[gate.surfaces.home]
+beats_baseline.level = "warn"
+change_against_live.tolerance = 0.5
+data_health = {}
+""").gate
+    assert gate.rules.beats_baseline.level is Level.ERROR and gate.rules.data_health is None
+    here = gate.rules_of("home")
+    assert (here.beats_baseline.level, here.beats_baseline.baselines) == (Level.WARN, ("popularity",))
+    assert here.change_against_live.tolerance == 0.5 and here.data_health.max_warnings == 0
+    assert gate.rules_of("elsewhere") == gate.rules
+    assert GateConfig.parse(gate.model_dump_json()) == gate
 
 
 def test_a_floor_names_a_known_metric(tmp_path):

@@ -84,13 +84,12 @@ def test_an_approximate_index_is_written_as_such(world, verdicts, tmp_path):
 
 def test_a_surface_that_did_not_pass_is_refused(world, tmp_path):
     evaluations = [world / "evaluation-home", world / "evaluation-search"]
-    config = gate_config(0.99)
-    gate(evaluations, tmp_path / "none", gate=config)
+    gate(evaluations, tmp_path / "none", gate=gate_config(0.99))
     with pytest.raises(PinrecError, match=r"did not pass surface 'home': home recall@10 .* is below its floor 0.990"):
         build(world, tmp_path / "none", tmp_path / "registry", "home")
     floors = {"home": {"recall@10": 0.0}, "search": {"recall@10": 0.99}}
     for policy, allowed in ((Policy.EACH, True), (Policy.ALL, False)):
-        gate(evaluations, tmp_path / policy, gate=config.model_copy(update={"floors": floors, "policy": policy}))
+        gate(evaluations, tmp_path / policy, gate=gate_config(policy=policy, floors=floors))
         if allowed:
             build(world, tmp_path / policy, tmp_path / "registry", "home")
         else:
@@ -134,7 +133,7 @@ def test_a_model_of_other_items_is_refused(world, tmp_path):
     parents |= {"model": read_manifest(tmp_path / "model", "model").fingerprint}
     write_manifest(evaluation, kind="evaluation", parents=parents)
     floors = {"home": {"recall@10": 0.0}}
-    gate([evaluation], tmp_path / "verdict", gate=gate_config().model_copy(update={"floors": floors}))
+    gate([evaluation], tmp_path / "verdict", gate=gate_config(floors=floors))
     with pytest.raises(IntegrityError, match="ids or order differ"):
         build(world, tmp_path / "verdict", tmp_path / "registry", "home")
 
@@ -192,7 +191,7 @@ def allow_list(tmp_path) -> IndexConfig:
 def allowed_verdict(world, allow_list, tmp_path) -> Path:
     """A verdict over home, evaluated under the allow list."""
     evaluation = evaluate_model(world, "home", "home", output=f"evaluation-{tmp_path.name}", index=allow_list)
-    config = gate_config().model_copy(update={"floors": {"home": {"recall@10": 0.0}}})
+    config = gate_config(floors={"home": {"recall@10": 0.0}})
     gate([evaluation], tmp_path / "verdict", gate=config)
     return tmp_path / "verdict"
 

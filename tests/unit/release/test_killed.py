@@ -34,7 +34,7 @@ def source(verified, world, verdicts, tmp_path_factory) -> tuple[Path, Ids, Ids]
     registry = tmp_path_factory.mktemp("source") / "registry"
     shutil.copytree(verified[0], registry)
     search = build(world, verdicts["second"], registry, "search",
-                   generation=GENERATION.model_copy(update={"overfetch": 3.0}))
+                   generation=GENERATION.model_copy(update={"overfetch": 4.0}))
     verify_here(world, registry, search)
     return (registry, dict(zip(LOG.surfaces, verified[1]["first"], strict=True)),
             {"home": verified[1]["second"][0], "search": search})

@@ -60,9 +60,10 @@ def test_new_items_of_all_known_types_are_found_and_the_unplaceable_counted(mode
         "n3": ("query", [0.0, 1.0], [], "new query", None), "n4": ("pin", None, [], "title only", None),
         "n5": ("board", [3.0, 1.0], [], "of a type the model does not know", None)})
     assert found.items["item_id"].to_pylist() == ["n1", "n2", "n3"]
-    assert found.unplaceable == 1 and found.changed == 0
-    (remark,) = found.remarks
-    assert remark.startswith("1 new items are left out: they have neither content nor attributes")
+    assert (found.unplaceable, found.foreign, found.changed) == (1, 1, 0)
+    bare, foreign = found.remarks
+    assert bare.startswith("1 new items are left out: they have neither content nor attributes")
+    assert foreign == "1 rows are left out: the model does not know their item type"
 
 
 @pytest.mark.parametrize(("item_id", "row"), [

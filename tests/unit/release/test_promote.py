@@ -18,7 +18,7 @@ from pinrec_core.release.gate import gate
 from pinrec_core.release.promote import Promotion, promote, reject
 from pinrec_core.release.verdict import read_verdict
 
-from .world import LOG, build, evaluate_model, gate_config, verify_here
+from .world import ANY_CHANGE, LOG, build, evaluate_model, gate_config, verify_here
 
 
 def result_ids(result: Promotion) -> dict[str, str]:
@@ -55,8 +55,7 @@ def test_what_was_live_becomes_previous(registry, verdicts, releases, world, tmp
     promote(registry, verdicts["first"], releases["first"], "run-1")
     evaluations = [evaluate_model(world, name, surface, registry, f"{tmp_path.name}-{name}")
                    for name, surface in (("home2", "home"), ("search", "search"))]
-    config = gate_config().model_copy(update={"max_drop": 1.0})
-    judged = gate(evaluations, tmp_path / "verdict", gate=config)
+    judged = gate(evaluations, tmp_path / "verdict", gate=gate_config(rules=ANY_CHANGE))
     assert judged.surfaces["home"].live_release == releases["first"][0]
     ids = [build(world, tmp_path / "verdict", registry, surface) for surface in LOG.surfaces]
     for release_id in ids:
@@ -111,7 +110,7 @@ def test_policy_all_refuses_a_missing_surface(registry, verdicts, releases):
 def test_policy_each_moves_what_passed_and_says_what_was_kept(registry, world, tmp_path):
     floors = {"home": {"recall@10": 0.0}, "search": {"recall@10": 0.99}}
     gate([world / "evaluation-home", world / "evaluation-search"], tmp_path / "verdict",
-         gate=gate_config(policy=Policy.EACH).model_copy(update={"floors": floors}))
+         gate=gate_config(policy=Policy.EACH, floors=floors))
     home = build(world, tmp_path / "verdict", registry, "home")
     verify_here(world, registry, home)
     result = promote(registry, tmp_path / "verdict", [home], "run-1")

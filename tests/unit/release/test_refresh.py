@@ -28,7 +28,18 @@ from pinrec_core.release.promote_refresh import promote_refresh
 from pinrec_core.release.provenance.lineage import read_lineage
 from pinrec_core.release.refresh import Refreshed, refresh
 
-from .world import GENERATION, LOG, N_ITEMS, build, evaluate_model, gate_config, reseal, verify_here, write_catalog
+from .world import (
+    ANY_CHANGE,
+    GENERATION,
+    LOG,
+    N_ITEMS,
+    build,
+    evaluate_model,
+    gate_config,
+    reseal,
+    verify_here,
+    write_catalog,
+)
 
 INDEX = IndexConfig(recall_tolerance=0.1)  # of untrained models new items push out what they have found by chance
 NEW = 5
@@ -280,7 +291,7 @@ def test_a_candidate_is_compared_with_a_refreshed_live_release(registry, new_id,
     promote_refresh(registry, new_id, "refresh")
     judged = gate([evaluate_model(world, name, surface, registry, f"{tmp_path.name}-{name}")
                    for name, surface in (("home2", "home"), ("search", "search"))], tmp_path / "verdict",
-                  gate=gate_config().model_copy(update={"max_drop": 1.0}))
+                  gate=gate_config(rules=ANY_CHANGE))
     assert judged.surfaces["home"].live_release == new_id
     ids = promoted(registry, world, tmp_path / "verdict")
     assert live(registry) == ids[0] and read_aliases(registry)[0].surfaces["home"].previous == new_id
@@ -289,7 +300,7 @@ def test_a_candidate_is_compared_with_a_refreshed_live_release(registry, new_id,
 def test_a_refresh_between_gate_and_promotion_does_not_void_the_comparison(registry, new_id, world, tmp_path):
     judged = gate([evaluate_model(world, name, surface, registry, f"{tmp_path.name}-{name}")
                    for name, surface in (("home2", "home"), ("search", "search"))], tmp_path / "verdict",
-                  gate=gate_config().model_copy(update={"max_drop": 1.0}))
+                  gate=gate_config(rules=ANY_CHANGE))
     assert judged.surfaces["home"].live_release == live(registry)
     promote_refresh(registry, new_id, "refresh")
     ids = promoted(registry, world, tmp_path / "verdict")
@@ -299,7 +310,7 @@ def test_a_refresh_between_gate_and_promotion_does_not_void_the_comparison(regis
 def test_the_same_run_judged_anew_does_not_take_new_items_away(registry, new_id, world, tmp_path):
     promote_refresh(registry, new_id, "refresh")
     gate([evaluate_model(world, surface, surface, registry, f"{tmp_path.name}-{surface}") for surface in LOG.surfaces],
-         tmp_path / "verdict", gate=gate_config().model_copy(update={"max_drop": 1.0}))
+         tmp_path / "verdict", gate=gate_config(rules=ANY_CHANGE))
     promoted(registry, world, tmp_path / "verdict")
     assert live(registry) == new_id
     ids = [build(world, tmp_path / "verdict", registry, surface, **(

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pinrec_core.config import GenerationConfig, IndexConfig
+from pinrec_core.config import EngineKind, GenerationConfig, IndexConfig
 from pinrec_core.errors import IntegrityError, PinrecError
 from pinrec_core.manifest import Manifest, write_manifest
 from pinrec_core.release.checks import verify
+from pinrec_core.release.engines import latency_check
 from pinrec_core.release.verification import Verification, require_verification
 from pinrec_core.release.verify import verify_release
 
@@ -88,6 +89,26 @@ def test_vectors_of_another_model_are_found_even_if_every_fingerprint_was_forged
     found = verify(folder, release_id, world / "dataset", IndexConfig())
     check = check_of(found, "ann_recall")
     assert not check.passed and check.observed < 0.95 and "less than the required 0.95" in check.sentence
+
+
+def test_a_release_that_answers_too_slowly_fails_or_is_told_of(world, registry, releases):
+    home = releases["first"][0]
+    folder = Path(registry, "releases", home)
+    slow = {"max_p99_ms": 1e-6, "verify_users": 10}
+    refused = verify(folder, home, world / "dataset", IndexConfig(**slow))
+    check = check_of(refused, "latency")
+    assert not refused.passed and refused.reasons == [check.sentence]
+    assert check.observed == refused.measured["p99_ms"] and (check.limit, check.n) == (1e-6, 10)
+    assert check.sentence.startswith("home torch p99 ") and check.sentence.endswith("at most 1e-06 ms allowed")
+    told = verify(folder, home, world / "dataset", IndexConfig(**slow, latency_level="warn"))
+    assert told.passed and not check_of(told, "latency").passed
+    assert check_of(verify(folder, home, world / "dataset", IndexConfig(max_p99_ms=1e6)), "latency").passed
+
+
+def test_a_latency_that_was_not_measured_passes_only_without_a_limit():
+    assert not latency_check("home", EngineKind.TORCH, [], IndexConfig(max_p99_ms=5)).passed
+    unlimited = latency_check("home", EngineKind.TORCH, [], IndexConfig())
+    assert unlimited.passed and "no limit is set" in unlimited.sentence
 
 
 def test_other_generation_settings_than_the_evaluated_ones_change_the_recall(world, verdicts, tmp_path):

@@ -60,9 +60,13 @@ def verify_here(world: Path, registry: Path | str, release_id: str) -> None:
     write_bytes(verification_path(str(registry), release_id), found.model_dump_json().encode())
 
 
-def gate_config(floor: float = 0.0, policy: Policy = Policy.ALL) -> GateConfig:
+def gate_config(floor: float = 0.0, policy: Policy = Policy.ALL, **settings) -> GateConfig:
     """Floors on recall@10 that 60 users are enough for."""
-    return GateConfig(floors={surface: {"recall@10": floor} for surface in LOG.surfaces}, min_users=20, policy=policy)
+    settings = {"floors": {surface: {"recall@10": floor} for surface in LOG.surfaces}, "min_users": 20} | settings
+    return GateConfig(policy=policy, **settings)
+
+
+ANY_CHANGE = {"change_against_live": {"tolerance": 1.0}}  # rules that let a candidate lose all against live
 
 
 def build(world: Path, verdict: Path, registry: Path | str, surface: str, **settings) -> str:
@@ -104,15 +108,15 @@ def write_model(folder: Path, items: pa.Table, seed: int, dataset: Path, transit
     write_manifest(folder, kind="model", parents={"dataset": read_manifest(dataset, "dataset").fingerprint})
 
 
-def item_table() -> pa.Table:
+def item_table(n_items: int = N_ITEMS) -> pa.Table:
     rng = np.random.default_rng(0)
-    titles = [None if n % 3 else f"title {n}" for n in range(N_ITEMS)]
+    titles = [None if n % 3 else f"title {n}" for n in range(n_items)]
     return pa.table({
-        "item_id": [f"i{n}" for n in range(N_ITEMS)], "item_type": np.zeros(N_ITEMS, np.int8),
-        "id_hash": rng.integers(2**63, size=N_ITEMS).astype(np.uint64),
-        "content": [rng.normal(size=8).astype(np.float32).tolist() for _ in range(N_ITEMS)],
-        "attributes": [[int(n % 7)] for n in range(N_ITEMS)], "title": titles, "created_ms": [None] * N_ITEMS,
-        "train_count": np.ones(N_ITEMS, np.int64)}, schema=ITEMS)
+        "item_id": [f"i{n}" for n in range(n_items)], "item_type": np.zeros(n_items, np.int8),
+        "id_hash": rng.integers(2**63, size=n_items).astype(np.uint64),
+        "content": [rng.normal(size=8).astype(np.float32).tolist() for _ in range(n_items)],
+        "attributes": [[int(n % 7)] for n in range(n_items)], "title": titles, "created_ms": [None] * n_items,
+        "train_count": np.ones(n_items, np.int64)}, schema=ITEMS)
 
 
 def write_catalog(folder: Path, names: list[str], *, described: bool = True) -> str:
@@ -141,6 +145,11 @@ def write_dataset(folder: Path, items: pa.Table) -> None:
         user_id, split = f"u{user:03}", int(user % 10 == 9) * 2
         sequences.append((user_id, split, item, actions, surface, time, np.arange(12)))
         views += [(user_id, split, surface[n], n, time[n], -1, [item[n]], [actions[n]], [0]) for n in range(12)]
+    write_tables(folder, items, sequences, views)
+
+
+def write_tables(folder: Path, items: pa.Table, sequences: list[tuple], views: list[tuple]) -> None:
+    """A dataset directory from rows of schemas.SEQUENCES and schemas.VIEWS."""
     for name, rows, schema in (("sequences", sequences, SEQUENCES), ("views", views, VIEWS)):
         (folder / name).mkdir(parents=True)
         by_column = zip(zip(*rows, strict=True), schema, strict=True)
@@ -150,4 +159,4 @@ def write_dataset(folder: Path, items: pa.Table) -> None:
     (folder / "statistics.json").write_text("{}")
     facts = {"log": LOG.model_dump(mode="json"), "date": "2024-10-03", "train_end_ms": TRAIN_END_MS,
              "eval_end_ms": END_MS}
-    write_manifest(folder, kind="dataset", counts={"users": N_USERS}, facts=facts)
+    write_manifest(folder, kind="dataset", counts={"users": len(sequences)}, facts=facts)

@@ -21,9 +21,9 @@ def _statistic(value: float, n: int) -> dict:
 
 @pytest.fixture
 def make_verdict(tmp_path):
-    """Write a verdict directory over evaluations of the given surfaces: make({surface: recall}, policy)."""
+    """Write a verdict directory over evaluations of the given surfaces: make({surface: recall}, policy, **gate)."""
 
-    def make(recalls: dict[str, float], policy: Policy = Policy.ALL, name: str = "verdict") -> Path:
+    def make(recalls: dict[str, float], policy: Policy = Policy.ALL, name: str = "verdict", **settings) -> Path:
         folders = []
         for surface, recall in recalls.items():
             folder = tmp_path / f"{name}-evaluation-{surface}"
@@ -43,7 +43,7 @@ def make_verdict(tmp_path):
             write_manifest(folder, kind="evaluation", parents={"model": "m" * 64, "dataset": "d" * 64})
             folders.append(folder)
         floors = {surface: {"recall@10": 0.3} for surface in recalls}
-        gate(folders, tmp_path / name, gate=GateConfig(floors=floors, policy=policy))
+        gate(folders, tmp_path / name, gate=GateConfig(floors=floors, policy=policy, **settings))
         return tmp_path / name
 
     return make

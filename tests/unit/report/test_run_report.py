@@ -12,6 +12,7 @@ import pytest
 from pinrec_core.config import Policy
 from pinrec_core.errors import ConfigError
 from pinrec_core.release.promote import Move, Promotion, rejection_of
+from pinrec_core.release.ready import Ready
 from pinrec_core.release.verdict import read_verdict
 from pinrec_core.report import run_folder
 from pinrec_core.report.run_facts import RunStatus, summary_table
@@ -110,6 +111,14 @@ def test_a_verdict_to_reject_is_enough_to_be_rejected(run, make_verdict):
     assert written(run)[1]["status"] == "rejected"
 
 
+def test_a_run_that_was_not_to_promote_is_ready(run, make_verdict):
+    run_folder.record_gate(str(run), make_verdict({"home": 0.5}))
+    run_folder.record_ready(str(run), Ready(run="run-7", releases={"home": "a" * 64}, sentence="ready, not promoted"))
+    page, outcome = written(run)
+    assert outcome["status"] == "ready" and outcome["surfaces"]["home"]["live"] is None
+    assert "Ready, not promoted." in page.content
+
+
 def test_policy_each_names_what_was_kept(run, make_verdict):
     run_folder.record_gate(str(run), make_verdict({"home": 0.5, "search": 0.1}, Policy.EACH))
     run_folder.record_promotion(str(run), promotion({"search": ("search is below its floor",)}))
@@ -176,6 +185,18 @@ def test_a_surface_below_its_best_baseline_is_said_to_be(run, make_verdict):
     page, outcome = written(run)
     assert outcome["warnings"] == ["search recall@10 0.123 (n = 812) is below baseline <popular & new> 0.234"]
     assert outcome["warnings"][0] in page.content
+
+
+def test_a_failed_rule_that_only_warns_is_shown_as_such(run, make_verdict):
+    rules = {"beats_baseline": {"level": "warn", "baselines": ["popularity"]}}
+    run_folder.record_gate(str(run), make_verdict({"home": 0.4567}, rules=rules))
+    run_folder.record_promotion(str(run), promotion())
+    page, outcome = written(run)
+    (warning,) = outcome["warnings"]
+    assert outcome["status"] == "promoted" and outcome["reasons"] == []
+    assert warning.startswith("home recall@10 cannot be compared with baseline popularity")
+    assert f"beats_baseline warned {warning}" in page.content and page.content.count(warning) == 2
+    assert ("class", "warned") in page.attributes
 
 
 def test_names_that_are_paths_are_refused(tmp_path, run):

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pinrec_core.config import GenerationConfig, IndexConfig, IndexKind, LogConfig
 from pinrec_core.errors import ConfigError
@@ -73,6 +75,23 @@ def test_lists_are_those_of_an_index_of_the_allowed_items_alone(typed, histories
             np.testing.assert_allclose(getattr(found, name)[row, :filled], getattr(expected, name)[0], atol=1e-6)
         assert (lists.item_MK[lists.request_M == row] == own.item_MK).all()
         assert (lists.budget_M[lists.request_M == row] == own.budget_M).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(item_types=st.lists(st.sampled_from(TYPES.retrievable_types), unique=True).map(tuple), row=st.integers(0, 23),
+       excluded=st.lists(st.integers(NO_ITEM, N_ITEMS - 1)), n=st.integers(1, N_ITEMS + 20), steps=st.integers(1, 3))
+def test_whatever_is_filtered_the_list_is_that_of_the_allowed_items(typed, histories, item_types, row, excluded, n,
+                                                                    steps):
+    history, time_R = histories[row : row + 1], times(histories[:1])
+    allowed_I = of_types(typed, item_types) & ~np.isin(np.arange(N_ITEMS), excluded)
+    found = over(typed, typed.retrievable_I.numpy(), steps=steps).retrieve(
+        history, "home", time_R, n=n, exclude_R=[np.array(excluded, int)], item_types=item_types).item_RN[0]
+    if not allowed_I.any():
+        assert (found == NO_ITEM).all()
+        return
+    expected = over(typed, allowed_I, steps=steps).retrieve(history, "home", time_R, n=n).item_RN[0]
+    assert len(expected) == min(n, allowed_I.sum())
+    assert found[found != NO_ITEM].tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("index", [{}, {"kind": IndexKind.IVF, "nlist": 6, "nprobe": 1}, {"kind": IndexKind.HNSW}])

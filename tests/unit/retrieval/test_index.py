@@ -93,7 +93,7 @@ def test_more_is_visited_at_a_higher_setting(approximate, vector_ID, query_MD):
     for approximate.setting in (2, 8, 64, 4000):
         recalls.append(approximate.ann_recall(query_MD, vector_ID, 50))
     approximate.setting = before
-    assert (np.diff(recalls) >= 0).all() and recalls[0] < 0.9 < 0.97 < recalls[-1]
+    assert (np.diff(recalls) >= 0).all() and recalls[0] + 0.01 < recalls[-1] and recalls[-1] > 0.97
 
 
 def test_a_setting_is_saved_with_the_index(approximate, query_MD, tmp_path):

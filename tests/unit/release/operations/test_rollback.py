@@ -115,7 +115,7 @@ def test_a_live_release_that_is_broken_can_be_left(second_live, releases):
 
 
 def test_after_two_steps_forward_and_one_back_the_next_step_back_is_the_first(second_live, releases, world, verdicts):
-    changed = GENERATION.model_copy(update={"overfetch": 3.0})
+    changed = GENERATION.model_copy(update={"overfetch": 4.0})
     third = build(world, verdicts["second"], second_live, "home", generation=changed)
     verify_here(world, second_live, third)
     promote_by_id(second_live, [third, releases["second"][1]], run_id="run-3", forced="r")

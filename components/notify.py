@@ -1,0 +1,28 @@
+"""KFP component: whatever happened, tell it and report it (the exit task)."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)
+def notify(registry: str, run_id: str, notify: str, page: dsl.Output[dsl.HTML]):
+    """Tell how the run ended, then write its outcome and report, from what its folder holds.
+
+    It takes no final status: where that is broken it would end the exit task, and the folder says what was really done.
+
+    Args:
+        registry: Folder or URI of the release registry.
+        run_id: Names the run's folder in the registry.
+        notify: Section [notify] as JSON.
+        page: The report.
+    """
+    from pathlib import Path
+
+    from components.artifacts import folder_of
+    from pinrec_core.report.notify import notify as tell
+    from pinrec_core.report.run_report import write_run_report
+    from pinrec_core.storage import read_bytes
+
+    tell(folder_of(registry, run_id), notify)  # first: nothing that goes wrong with the page may silence it
+    Path(page.path).write_bytes(read_bytes(write_run_report(folder_of(registry, run_id))))

@@ -1,0 +1,1 @@
+"""HTTP service over the live releases of a registry: `pinrec serve`, see docs/serving.md."""
