@@ -113,8 +113,12 @@ def list_names(uri: str) -> list[str]:
 def tree_files(uri: str) -> dict[str, Stored]:
     """Every file of a folder by its relative path; empty if the folder is not there."""
     if not is_remote(uri):
-        paths = {p.relative_to(uri).as_posix(): p.stat() for p in sorted(Path(uri).rglob("*")) if p.is_file()}
-        return {name: Stored(found.st_size, found.st_mtime) for name, found in paths.items()}
+        found = {}
+        for path in sorted(Path(uri).rglob("*")):
+            with contextlib.suppress(FileNotFoundError):  # gone by now
+                if path.is_file():
+                    found[path.relative_to(uri).as_posix()] = Stored(path.stat().st_size, path.stat().st_mtime)
+        return found
     bucket, prefix = _split(uri)
     root = prefix.rstrip("/") + "/"
     return {blob.name.removeprefix(root): Stored(blob.size, blob.updated.timestamp())

@@ -106,8 +106,8 @@ def freeze(surface: Surface, reason: Reason, registry: Registry = DEMO_REGISTRY,
     typer.echo(run(registry, surface, reason=reason, run_id=run_id))
 
 
-def unfreeze(surface: Surface, registry: Registry = DEMO_REGISTRY, reason: Reason = "", run_id: RunId = "manual",
-             ) -> None:
+def unfreeze(surface: Surface, registry: Registry = DEMO_REGISTRY, reason: Reason = "",
+             run_id: RunId = "manual") -> None:
     """Let a surface move again."""
     from pinrec_core.release.operations.freeze import unfreeze as run
 

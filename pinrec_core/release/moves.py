@@ -39,21 +39,21 @@ def check_may_go_live(aliases: Aliases, manifest: Manifest, *, forced: bool = Fa
         raise PinrecError(f"release {release_id} is being removed by gc; run `pinrec registry gc --apply` to its end, "
                           "then build the release again")
     content = bundle.served_fingerprint(manifest)
-    for bad, mark in aliases.bad.items():
-        if not forced and (bad == release_id or mark.content == content):
+    for bad, said in aliases.bad.items():
+        if not forced and (bad == release_id or said.content == content):
             what = "was" if bad == release_id else f"serves the same as {bad}, which was"
-            raise PinrecError(f"release {release_id} {what} marked bad by {mark.who} at {mark.when}: {mark.why}; "
+            raise PinrecError(f"release {release_id} {what} marked bad by {said.who} at {said.when}: {said.why}; "
                               "`pinrec registry promote --force --reason TEXT` promotes it all the same")
 
 
 def frozen_sentence(aliases: Aliases, surface: str) -> str:
     """Who froze a surface, when and why."""
-    mark = aliases.frozen[surface]
-    return f"{surface} is frozen by {mark.who} since {mark.when}: {mark.why}"
+    said = aliases.frozen[surface]
+    return f"{surface} is frozen by {said.who} since {said.when}: {said.why}"
 
 
 def moved_to(aliases: Aliases, moved: dict[str, Move]) -> Aliases:
-    """The document with other releases live: what waited as candidate does so no more, and no live release is bad."""
+    """The document with other releases live; what waited as candidate there is dropped, and no live release is bad."""
     surfaces = {s: Alias(live=one.live, previous=one.previous) for s, one in moved.items()}
     live = {one.live for one in moved.values()}
     bad = {release_id: mark for release_id, mark in aliases.bad.items() if release_id not in live}

@@ -48,7 +48,10 @@ def promote_refresh(registry: str, release_id: str, run_id: str, *, forced: str 
         _hold(registry, aliases, version, manifest, run_id)
     moved = {surface: Move(live=release_id, previous=now.fingerprint)}
     why = f"refresh: {manifest.counts[bundle.NEW_ITEMS]} new items; model and evidence are those of what was live"
-    after = moves.commit(registry, aliases, version, moves.moved_to(aliases, moved), action="refresh", run_id=run_id,
+    after = moves.moved_to(aliases, moved)
+    if (waiting := aliases.surfaces[surface].candidate) not in (None, release_id):
+        after = moves.held_back(after, {surface: waiting})  # it was judged against what this is a refresh of
+    after = moves.commit(registry, aliases, version, after, action="refresh", run_id=run_id,
                          why=f"forced: {forced}; {why}" if forced else why)
     sentence = moves.sentence(moved, {}, after.revision)
     log.info("refresh: %s", sentence)

@@ -1,6 +1,10 @@
 """Local storage: atomic files and directories, compare-and-swap under contention."""
 
+import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -81,3 +85,38 @@ def test_a_swap_clears_what_a_killed_one_has_left(tmp_path):
     (tmp_path / ".aliases.json.abc").write_text("cut sho")
     storage.compare_and_swap(str(path), b"{}", storage.ABSENT)
     assert sorted(each.name for each in tmp_path.iterdir()) == ["aliases.json", "aliases.json.lock"]
+
+
+@contextmanager
+def bucket_of(names: list[str]) -> Iterator[str]:
+    """Where a server lists a bucket of objects whose names the local GCS servers would tidy up; GCS does not."""
+    listing = {"items": [{"name": name, "bucket": "b", "size": "2", "generation": "1"} for name in names]}
+
+    class Listing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(json.dumps(listing).encode())
+
+        def log_message(self, *arguments) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Listing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("name", ["releases/r1/../../aliases.json", "releases/r1/model/../../../x"])
+def test_an_object_whose_name_leads_out_of_its_tree_is_refused(monkeypatch, name):
+    storage._client.cache_clear()
+    with bucket_of([name]) as endpoint:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", endpoint)
+        tree = storage.local_tree("gs://b/releases/r1")
+        with pytest.raises(IntegrityError, match=f"gs://b/{name}: points outside its tree"), tree:
+            pass
+    storage._client.cache_clear()

@@ -16,12 +16,16 @@ from pinrec_core.errors import IntegrityError, PinrecError
 from pinrec_core.manifest import read_manifest, write_manifest
 from pinrec_core.model.io import load_model, save_model
 from pinrec_core.registry import read_aliases, verification_path
-from pinrec_core.release import bundle
+from pinrec_core.release import bundle, moves
 from pinrec_core.release.answer import recommend
 from pinrec_core.release.gate import gate
 from pinrec_core.release.load import load_release
+from pinrec_core.release.operations.freeze import freeze, unfreeze
+from pinrec_core.release.operations.promotion import promote_by_id
+from pinrec_core.release.operations.rollback import rollback
 from pinrec_core.release.promote import promote
 from pinrec_core.release.promote_refresh import promote_refresh
+from pinrec_core.release.provenance.lineage import read_lineage
 from pinrec_core.release.refresh import Refreshed, refresh
 
 from .world import (
@@ -133,6 +137,45 @@ def test_the_promoted_refresh_answers_with_new_items(registry, new_id, releases)
     assert entry["why"].startswith(f"refresh: {NEW} new items") and entry["run"] == "refresh"
     assert promote_refresh(registry, new_id, "again").startswith("nothing to do")
     assert read_aliases(registry)[0] == aliases
+
+
+def test_on_a_frozen_surface_it_waits(registry, new_id, releases):
+    freeze(registry, "home", reason="exam", run_id="r")
+    with pytest.raises(PinrecError, match=f"home is frozen .*: exam. .* pinrec registry promote {new_id}"):
+        promote_refresh(registry, new_id, "refresh")
+    assert read_aliases(registry)[0].surfaces["home"].candidate == new_id and live(registry) == releases["first"][0]
+    unfreeze(registry, "home", reason="", run_id="r")
+    promote_by_id(registry, [new_id], run_id="r")
+    assert live(registry) == new_id and read_aliases(registry)[0].surfaces["home"].candidate is None
+
+
+def test_it_leaves_another_candidate_waiting(registry, new_id):
+    aliases, version = read_aliases(registry)
+    moves.commit(registry, aliases, version, moves.held_back(aliases, {"home": "other"}), action="hold", run_id="r",
+                 why="r")
+    promote_refresh(registry, new_id, "refresh")
+    assert read_aliases(registry)[0].surfaces["home"].candidate == "other"
+
+
+def test_one_that_was_rolled_back_comes_back_by_force_only(registry, new_id, releases):
+    promote_refresh(registry, new_id, "refresh")
+    rollback(registry, "home", reason="the new items are junk", run_id="r")
+    assert live(registry) == releases["first"][0]
+    with pytest.raises(PinrecError, match="was marked bad by .*: the new items are junk"):
+        promote_refresh(registry, new_id, "refresh")
+    promote_by_id(registry, [new_id], run_id="r", forced="they are not")
+    assert live(registry) == new_id and read_aliases(registry)[0].history[-1]["why"].startswith("forced: they are not")
+    with pytest.raises(PinrecError, match="promote it alone"):
+        promote_by_id(registry, [new_id, releases["first"][1]], run_id="r")
+
+
+def test_its_lineage_and_card_name_what_it_came_from(registry, new_id, releases):
+    folder = Path(registry, "releases", new_id)
+    kept = read_lineage(folder, new_id).manifests
+    assert {releases["first"][0], new_id} - kept.keys() == {new_id}
+    card = (folder / "card.md").read_text()
+    assert f"It is release `{releases['first'][0]}` with {NEW} new items" in card
+    assert f"| items | {N_ITEMS + NEW} |" in card
 
 
 def test_twice_is_once(registry, new_id, catalog, world):
