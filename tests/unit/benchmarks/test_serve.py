@@ -48,7 +48,7 @@ def test_a_release_is_made_once(work, caplog):
 def test_queries_lie_near_items(work, tmp_path):
     alone = Alone({"registry": str(work / CASE.name / "registry"), "surface": "home", "users": 60, "n": 100,
                    "scratch": str(tmp_path)})
-    vectors_ID = alone.retriever.search_vectors_ID.numpy()
+    vectors_ID = alone.retriever.search_vectors_ID
     click_BD = np.stack([queries[0] for queries in alone.queries()[:50]])
     latest_BD = vectors_ID[[history.item_T[-1] for history in alone.histories[:50]]]
     others_BD = np.roll(latest_BD, 1, axis=0)

