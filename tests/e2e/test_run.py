@@ -138,14 +138,6 @@ def test_an_unreachable_floor_is_rejected_in_words(rejected):
     assert outcome.summary["status"] == "rejected"
 
 
-def test_the_same_model_again_is_compared_with_itself_on_every_slice(rejected):
-    outcome, _ = rejected
-    verdict = json.loads((outcome.run / "verdict.json").read_text("utf-8"))
-    compared = [rule for rule in verdict["surfaces"]["home"]["rules"] if rule["rule"] == "max_drop_per_slice"]
-    assert {rule["slice"].partition(" ")[0] for rule in compared} == {"activity", "item_age", "action", "split"}
-    assert {rule["observed"] for rule in compared} == {0.0}
-
-
 def test_a_rejection_moves_nothing(rejected):
     outcome, before = rejected
     assert aliases_of(outcome.work) == before

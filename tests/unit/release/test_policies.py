@@ -92,3 +92,12 @@ def test_as_good_as_live_is_passed_and_not_only_undecided(live, candidates, tmp_
     outcomes = {surface: {rule.outcome for rule in judged.rules if rule.rule == "change_against_live"}
                 for surface, judged in verdict.surfaces.items()}
     assert outcomes == {"home": {Outcome.PASSED}, "search": {Outcome.FAILED}}
+
+
+def test_slices_are_those_of_the_real_evaluation(candidates, tmp_path):
+    verdict = gate(candidates, tmp_path / "verdict", gate=known_gate(Policy.EACH))
+    slices = {rule.slice: rule for rule in verdict.surfaces["search"].rules if rule.rule == "max_drop_per_slice"}
+    assert set(slices) == {"activity 1-9", "item_age unknown", "action click", "split train"}, "those with users"
+    for rule in slices.values():
+        assert (rule.outcome, rule.n, rule.limit) == (Outcome.PASSED, 60, -0.1)
+        assert rule.observed == pytest.approx(-0.05)
