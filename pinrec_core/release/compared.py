@@ -15,14 +15,14 @@ from pinrec_core import storage
 from pinrec_core.config import GenerationConfig, IndexConfig
 from pinrec_core.errors import IntegrityError
 from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest
-from pinrec_core.release import bundle, moves
+from pinrec_core.release import bundle, stored
 from pinrec_core.release.verdict import Verdict
 
 
 def release_to_compare_with(registry: str, surface: str, model: Path, *, generation: GenerationConfig,
                             index: IndexConfig) -> str:
     """Id of a release, "" if there is none. Raises IntegrityError if what is live was altered."""
-    live = moves.live_manifest(registry, registry_.read_aliases(registry)[0], surface)
+    live = stored.live_manifest(registry, registry_.read_aliases(registry)[0], surface)
     if live is None:
         return ""
     candidate = read_manifest(model, "model", verify=False).fingerprint, fingerprint_of(generation, index)

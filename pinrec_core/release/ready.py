@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from pinrec_core.errors import PinrecError
-from pinrec_core.release import moves
+from pinrec_core.release import stored
 from pinrec_core.release.verdict import Decision, read_verdict
 from pinrec_core.release.verification import require_verification
 
@@ -34,7 +34,7 @@ def ready(registry: str, verdict: Path, release_ids: list[str], run_id: str) -> 
         raise PinrecError(f"the verdict is to reject, nothing is ready: {'; '.join(judged.reasons)}")
     releases = {}
     for release_id in release_ids:
-        manifest = moves.release_manifest(registry, release_id)
+        manifest = stored.release_manifest(registry, release_id)
         require_verification(registry, release_id, manifest)
         releases[manifest.facts["surface"]] = release_id
     names = ", ".join(f"{surface} {release_id[:12]}" for surface, release_id in sorted(releases.items()))
