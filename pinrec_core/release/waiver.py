@@ -7,9 +7,8 @@ promote --force --reason TEXT`); everything else is demanded of it as of any oth
 from __future__ import annotations
 
 from pinrec_core.config import Policy
+from pinrec_core.release.outcome import COMPARISON_RULES
 from pinrec_core.release.verdict import Decision, SurfaceVerdict, Verdict, decide_surface
-
-COMPARISON_RULES = frozenset({"change_against_live", "beats_baseline", "max_drop_per_slice"})
 
 
 def passing(judged: Verdict, forced: bool) -> list[str]:

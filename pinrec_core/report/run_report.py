@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pinrec_core import storage
-from pinrec_core.release.outcome import told
+from pinrec_core.release.outcome import BASELINE_RULE, told
 from pinrec_core.release.verdict import Decision
 from pinrec_core.report.run_facts import RunFacts, RunStatus, SummaryRow, number, read_facts, summary_rows
 
@@ -63,8 +63,12 @@ def outcome_of(facts: RunFacts, run_id: str, report: str) -> dict[str, Any]:
 
 def warnings_of(facts: RunFacts) -> list[str]:
     """What stops nothing and should be known: failed rules of level warn, surfaces below their best baseline."""
+    judged = facts.verdict.surfaces if facts.verdict else {}
+    said = {(surface, rule.metric) for surface, verdict in judged.items() for rule in verdict.rules
+            if rule.rule == BASELINE_RULE and not rule.passed}
     warnings = facts.verdict.warnings if facts.verdict else []
-    return warnings + [row.below_baseline for row in summary_rows(facts) if row.below_baseline]
+    return warnings + [row.below_baseline for row in summary_rows(facts)
+                       if row.below_baseline and (row.surface, row.metric) not in said]
 
 
 def sentence_of(facts: RunFacts) -> str:

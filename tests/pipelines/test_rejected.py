@@ -13,7 +13,8 @@ from pinrec_core.config import GateConfig
 from pinrec_core.errors import ReleaseRejected
 from pinrec_core.release.gate import gate
 from pinrec_core.report.run_folder import record_gate, run_folder
-from pipelines import cli
+from pipelines.cli import _show
+from pipelines.conclusion import EXIT_CODES, conclude
 from pipelines.local import LocalRun
 from pipelines.task_log import Task
 
@@ -43,7 +44,9 @@ def test_a_rejected_run_exits_with_3_either_way(tmp_path, on_reject, state, caps
     rejection = json.loads(Path(registry, "runs/run-1/rejection.json").read_text())
     assert rejection["surfaces"] == ["home"] and rejection["reasons"][0].startswith(REASON)
     done = LocalRun("run-1", (Task("gate", state="done"), Task("reject", state=state)), tmp_path / "run.log")
-    assert cli.EXIT_CODES[cli._conclude(done, registry)] == 3
+    ended = conclude(done, registry)
+    assert EXIT_CODES[ended.status] == 3 and ended.culprit is None
+    _show(ended, done.log)
     said = capsys.readouterr()
     assert said.err.startswith("Rejected, nothing was changed: home has a floor but no evaluation")
     assert "Failed" not in said.err

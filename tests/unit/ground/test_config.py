@@ -1,5 +1,8 @@
 """Configuration: strict keys, named culprits, sections that agree."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from pinrec_core.config import Config, GateConfig, GenerationConfig, LaunchConfig, Level, LogConfig, ModelConfig
@@ -106,6 +109,14 @@ data_health = {}
     assert here.change_against_live.tolerance == 0.5 and here.data_health.max_warnings == 0
     assert gate.rules_of("elsewhere") == gate.rules
     assert GateConfig.parse(gate.model_dump_json()) == gate
+
+
+def test_the_example_of_the_docs_can_be_read():
+    text = (Path(__file__).parents[3] / "docs/gate.md").read_text("utf-8")
+    lines = [line.removeprefix("    ") for line in text.splitlines() if line.startswith("    ")]
+    gate = GateConfig.model_validate(tomllib.loads("\n".join(lines))["gate"])
+    assert gate.floors["home"]["hit_rate@10"].level is gate.rules_of("home").beats_baseline.level is Level.WARN
+    assert gate.rules_of("search").max_drop_per_slice.limits("action").tolerance == 0.2
 
 
 def test_a_floor_names_a_known_metric(tmp_path):

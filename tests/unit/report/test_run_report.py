@@ -199,6 +199,13 @@ def test_a_failed_rule_that_only_warns_is_shown_as_such(run, make_verdict):
     assert ("class", "warned") in page.attributes
 
 
+def test_a_baseline_that_a_rule_names_is_not_warned_of_twice(run, make_verdict):
+    rules = {"beats_baseline": {"level": "warn", "baselines": ["popularity"]}}
+    run_folder.record_gate(str(run), make_verdict({"search": 0.1234}, rules=rules))
+    (warning,) = written(run)[1]["warnings"]
+    assert warning.startswith("search recall@10 cannot be compared with baseline popularity")
+
+
 def test_names_that_are_paths_are_refused(tmp_path, run):
     for name in ("../x", "a/b", ".hidden", ""):
         with pytest.raises(ConfigError, match="cannot name a file"):
