@@ -128,7 +128,7 @@ def gc(
     found = collect(registry, keep=keep, older_than_days=older_than, run_id=run_id, apply=apply)
     if as_json:
         _print_json({"applied": found.applied, "bytes": found.size, "kept": [one._asdict() for one in found.kept],
-                     "removed": [one._asdict() for one in found.removed]})
+                     "removed": [{"release_id": one.release_id, "size": one.size} for one in found.removed]})
         return
     for kept in found.kept:
         typer.echo(f"keep    {kept.release_id[:12]}  {kept.why}")

@@ -22,8 +22,6 @@ from pinrec_core.model.item_encoder import IdTables, whole_tables
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.model.transitions import Transitions
 
-TRAINING = "training.json"
-
 
 def save_model(model: PinRec, directory: Path, weights: dict[str, Tensor] | None = None) -> None:
     """Write model files into `directory`; the caller seals it with a manifest of kind "model".

@@ -21,7 +21,8 @@ from pinrec_core.errors import IntegrityError, PinrecError
 from pinrec_core.logs.catalog import read_catalog
 from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest, write_manifest
 from pinrec_core.model.extend import extend_items
-from pinrec_core.model.io import TRAINING, load_model, save_model
+from pinrec_core.model.files import TRAINING
+from pinrec_core.model.io import load_model, save_model
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.release import bundle
 from pinrec_core.release.build import publish

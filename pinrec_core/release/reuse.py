@@ -34,12 +34,13 @@ def build_once(dataset: Path, verdict: Path, registry: str, *, surface: str, gen
     key = fingerprint_of(surface, *parents, generation, index, allow_sha256(surface, index), code_fingerprint())
     note = registry_.build_path(registry, key)
     if found := _release_in(note, registry):
+        _write(note, found, surface)  # used now, so that gc takes it for young
         log.info("build_index: release %s (%s) is there already, reused", found, surface)
         return found
     from pinrec_core.release.build import build_index
 
     release_id = build_index(dataset, verdict, registry, surface=surface, generation=generation, index=index)
-    storage.write_bytes(note, json.dumps({"release": release_id, "surface": surface}).encode())
+    _write(note, release_id, surface)
     return release_id
 
 
@@ -49,6 +50,10 @@ def verify_once(registry: str, release_id: str, *, dataset: Path, index: IndexCo
         log.info("verify: release %s passed already under the same settings, reused", release_id)
         return found.model_dump(mode="json")
     return verify_release(registry, release_id, dataset=dataset, index=index)
+
+
+def _write(note: str, release_id: str, surface: str) -> None:
+    storage.write_bytes(note, json.dumps({"release": release_id, "surface": surface}).encode())
 
 
 def _release_in(note: str, registry: str) -> str:

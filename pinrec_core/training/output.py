@@ -15,7 +15,8 @@ import pinrec_core
 from pinrec_core.config import TrainConfig
 from pinrec_core.errors import IntegrityError
 from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest, write_manifest
-from pinrec_core.model.io import TRAINING, save_model
+from pinrec_core.model.files import TRAINING
+from pinrec_core.model.io import save_model
 from pinrec_core.storage import MANIFEST_NAME, staged_directory
 from pinrec_core.training.checkpoint import Checkpoints
 from pinrec_core.training.loop import Fit

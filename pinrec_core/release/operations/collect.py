@@ -1,9 +1,5 @@
 """gc: remove releases that nothing needs. `pinrec registry gc --apply`; without it only what would be removed is told.
 
-Needed is what an alias points to and what the last promotions of a surface made live. Young releases stay too: a run
-may be about to promote them. A refreshed release does not need the one it came from: its lineage has what is asked of
-that, and it can be promoted only while that one is live.
-
 No promotion can win against it: what is to be removed is first written into the alias document, which ends every
 promotion that has read it before and is refused by every later one.
 """
@@ -18,27 +14,11 @@ from typing import NamedTuple
 from pinrec_core import registry as registry_
 from pinrec_core import storage
 from pinrec_core.errors import ConflictError
-from pinrec_core.registry import Aliases
 from pinrec_core.release import moves
-from pinrec_core.release.operations.past import promotions
+from pinrec_core.release.operations.unneeded import BESIDE, DAY_S, Kept, Removal, sorted_out
 
 log = logging.getLogger("pinrec")
-_DAY_S = 86_400
 _TRIES = 20  # to take back the note of what is removed, while others change the aliases
-
-
-class Kept(NamedTuple):
-    """A release that stays."""
-
-    release_id: str
-    why: str
-
-
-class Removal(NamedTuple):
-    """A release, or what is left of one, that goes, with its verification."""
-
-    release_id: str
-    size: int  # bytes
 
 
 class Collected(NamedTuple):
@@ -61,61 +41,25 @@ def collect(registry: str, *, keep: int, older_than_days: float, run_id: str, ap
     meanwhile.
     """
     aliases, version = registry_.read_aliases(registry)
-    found = _planned(registry, aliases, keep, older_than_days)
+    kept, removed = sorted_out(registry, aliases, keep, older_than_days)
+    found = Collected(tuple(kept), tuple(removed), applied=apply)
     if not apply:
         return found
-    ids = [one.release_id for one in found.removed]
-    noted = aliases.model_copy(update={"collecting": tuple(sorted({*aliases.collecting, *ids}))})
+    ids = [one.release_id for one in removed]  # those of a killed gc are among them
+    noted = aliases.model_copy(update={"collecting": tuple(ids)})
     moves.commit(registry, aliases, version, noted, action="gc", run_id=run_id,
                  why=f"removes {len(ids)} releases, {found.size} bytes: {', '.join(ids)}")
-    for release_id in noted.collecting:
-        _remove(registry, release_id)
+    for one in removed:
+        _remove(registry, one)
     _remove_abandoned(registry, older_than_days)
-    _done(registry, set(noted.collecting), run_id)
+    _done(registry, set(ids), run_id)
     log.info("gc: removed %d releases, %d bytes", len(ids), found.size)
-    return found._replace(applied=True)
-
-
-def needed(aliases: Aliases, keep: int) -> dict[str, str]:
-    """Releases that must stay, and why."""
-    found: dict[str, str] = {}
-    for surface in aliases.surfaces:
-        for release_id in list(dict.fromkeys(reversed(promotions(aliases, surface))))[:keep]:
-            found[release_id] = f"one of the last {keep} promotions of {surface}"
-    for surface, alias in aliases.surfaces.items():
-        found |= {release_id: f"{role} on {surface}" for role, release_id in alias.model_dump().items() if release_id}
     return found
 
 
-def _planned(registry: str, aliases: Aliases, keep: int, older_than_days: float) -> Collected:
-    stay, verifications = needed(aliases, keep), _verifications(registry)
-    kept, removed = [], []
-    for release_id in sorted({*registry_.release_ids(registry), *verifications, *aliases.collecting}):
-        tree = storage.tree_files(registry_.release_path(registry, release_id))
-        files = [*tree.values(), *verifications.get(release_id, [])]  # a run that reuses a release verifies it anew
-        age = (time.time() - max((one.written for one in files), default=0.0)) / _DAY_S
-        if release_id in stay:
-            kept.append(Kept(release_id, stay[release_id]))
-        elif age < older_than_days and release_id not in aliases.collecting:
-            kept.append(Kept(release_id, f"written {age:.1f} days ago, younger than {older_than_days:g}"))
-        else:
-            removed.append(Removal(release_id, sum(one.size for one in files)))
-    return Collected(tuple(kept), tuple(removed), applied=False)
-
-
-def _verifications(registry: str) -> dict[str, list[storage.Stored]]:
-    """Verifications and their logs by release, those of releases that are gone among them."""
-    found: dict[str, list[storage.Stored]] = {}
-    for name, one in storage.tree_files(storage.join(registry, "verifications")).items():
-        if not name.startswith("."):
-            found.setdefault(name.rpartition(".")[0], []).append(one)
-    return found
-
-
-def _remove(registry: str, release_id: str) -> None:
-    storage.remove_tree(registry_.release_path(registry, release_id))
-    verification = registry_.verification_path(registry, release_id)
-    for path in (verification, verification.removesuffix(".json") + ".log"):
+def _remove(registry: str, removal: Removal) -> None:
+    storage.remove_tree(registry_.release_path(registry, removal.release_id))
+    for path in removal.documents:
         storage.remove_file(path)
 
 
@@ -124,10 +68,10 @@ def _remove_abandoned(registry: str, older_than_days: float) -> None:
     if storage.is_remote(registry):
         return
     storage.remove_abandoned(Path(registry, "releases"))
-    folder = storage.join(registry, "verifications")
-    for name, one in storage.tree_files(folder).items():
-        if name.startswith(".") and time.time() - one.written > older_than_days * _DAY_S:
-            storage.remove_file(storage.join(folder, name))
+    for folder in (storage.join(registry, name) for name in BESIDE):
+        for name, one in storage.tree_files(folder).items():
+            if name.startswith(".") and time.time() - one.written > older_than_days * DAY_S:
+                storage.remove_file(storage.join(folder, name))
 
 
 def _done(registry: str, ids: set[str], run_id: str) -> None:

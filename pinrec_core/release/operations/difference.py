@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pinrec_core.manifest import Manifest
-from pinrec_core.model.io import TRAINING
+from pinrec_core.model.files import TRAINING
 from pinrec_core.release import bundle, stored
 from pinrec_core.release.provenance.markdown import flattened
 

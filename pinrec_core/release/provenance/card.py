@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from pinrec_core import storage
-from pinrec_core.model.io import TRAINING
+from pinrec_core.model.files import TRAINING
 from pinrec_core.release import bundle
+from pinrec_core.release.outcome import told
 from pinrec_core.release.provenance.evidence_tables import baseline_table, live_table, metric_table, slice_table
 from pinrec_core.release.provenance.lineage import Lineage
 from pinrec_core.release.provenance.markdown import flattened, table
@@ -91,17 +92,18 @@ def _metrics(folder: Path) -> str:
 def _gate(folder: Path, surface: str) -> str:
     verdict = parse_verdict(folder / bundle.VERDICT)
     judged = verdict.surfaces[surface]
-    rows = [(rule.rule, rule.outcome.value, rule.sentence) for rule in judged.rules]
+    rows = [(rule.rule, rule.word, rule.sentence) for rule in told(surface, judged.rules)]
     return (f"## Gate\n\nDecision on {surface}: **{judged.decision.value}**; on the run, policy "
             f"{verdict.policy.value}: {verdict.decision.value}.\n\n{table(('rule', 'outcome', ''), rows)}")
 
 
 def _index(folder: Path) -> str:
-    told = _json(folder / bundle.INDEX_DESCRIPTION)
-    shown = {name: told[name] for name in ("kind", "items", "dimension", "memory", "search") if told.get(name)}
+    index = _json(folder / bundle.INDEX_DESCRIPTION)
+    shown = {name: index[name] for name in ("kind", "items", "dimension", "memory", "search") if index.get(name)}
     rows = [(name, value) for name, value in flattened(shown).items() if "curve" not in name]
-    rows += [(f"recall of exact search at {told['search']['parameter']} {rung['setting']}", f"{rung['recall']:.4f}")
-             for rung in (told.get("search") or {}).get("curve", [])]
+    search = index.get("search") or {"curve": []}
+    rows += [(f"recall of exact search at {search['parameter']} {rung['setting']}", f"{rung['recall']:.4f}")
+             for rung in search["curve"]]
     graphs = sorted((folder / bundle.ENGINE).glob("*"))
     rows += [(f"engine/{path.name}", f"{path.stat().st_size} bytes") for path in graphs]
     return (f"## Index and engine\n\n{table(('', ''), rows)}\n\nWhich engine serves, and its milliseconds, depend on "

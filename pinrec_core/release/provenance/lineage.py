@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pinrec_core import storage
 from pinrec_core.errors import IntegrityError
 from pinrec_core.manifest import Manifest, fingerprint_of_files, read_manifest
-from pinrec_core.model.io import TRAINING
+from pinrec_core.model.files import TRAINING
 from pinrec_core.release import bundle
 from pinrec_core.release.verdict import EVALUATIONS_FOLDER
 

@@ -17,13 +17,15 @@ from pinrec_core.registry import read_aliases, release_ids
 from pinrec_core.release import moves, stored
 from pinrec_core.release.operations import collect as collect_
 from pinrec_core.release.operations.audit import audit
-from pinrec_core.release.operations.collect import collect, needed
+from pinrec_core.release.operations.collect import collect
 from pinrec_core.release.operations.rollback import rollback
+from pinrec_core.release.operations.unneeded import Removal, needed
 from pinrec_core.release.promote import promote
 from pinrec_core.release.promote_refresh import promote_refresh
 from pinrec_core.release.refresh import refresh
+from pinrec_core.release.reuse import build_once
 
-from ..world import write_catalog
+from ..world import GENERATION, write_catalog
 
 
 def aged(registry: str, days: float = 2.0) -> str:
@@ -77,7 +79,21 @@ def test_young_releases_stay_and_so_does_one_that_was_verified_anew(registry, re
     os.utime(registry_.verification_path(registry, again))
     found = gc(registry)
     assert again not in [one.release_id for one in found.removed]
-    assert [one.why for one in found.kept if one.release_id == again] == ["written 0.0 days ago, younger than 1"]
+    (why,) = [one.why for one in found.kept if one.release_id == again]
+    assert why == "written or used 0.0 days ago, younger than 1"
+
+
+def test_a_run_that_reuses_a_release_keeps_it_and_its_note_goes_with_it(registry, releases, world, verdicts):
+    home = releases["first"][0]
+    given = {"surface": "home", "generation": GENERATION, "index": IndexConfig()}
+    for _ in range(2):  # the second time by the note of the first
+        aged(registry)
+        assert build_once(world / "dataset", verdicts["first"], registry, **given) == home
+        assert home not in [one.release_id for one in gc(registry).removed]
+    (note,) = Path(registry, "builds").iterdir()
+    aged(registry)
+    gc(registry, apply=True)
+    assert not note.exists() and home not in release_ids(registry)
 
 
 def test_half_a_release_and_a_verification_of_nothing_go(registry, releases):
@@ -110,29 +126,28 @@ def test_a_promotion_that_has_read_the_aliases_before_loses(registry, verdicts, 
 
 def test_a_promotion_that_comes_while_it_removes_is_refused(registry, verdicts, releases, monkeypatch):
     aged(registry)
-    remove, met = collect_._remove, []
+    met = []
 
-    def meanwhile(where: str, release_id: str) -> None:
+    def meanwhile(where: str, removal: Removal) -> None:
         with pytest.raises(PinrecError, match=f"{releases['first'][0]} is being removed by gc"):
             promote(registry, verdicts["first"], releases["first"], "run-1")
-        met.append(release_id)
+        met.append(removal.release_id)
 
     monkeypatch.setattr(collect_, "_remove", meanwhile)
     gc(registry, apply=True)
     assert len(met) == 4, "every one was whole still, and yet refused"
-    monkeypatch.setattr(collect_, "_remove", remove)
 
 
 def test_a_gc_that_lost_a_race_removes_nothing(registry, verdicts, releases, monkeypatch):
     aged(registry)
-    planned = collect_._planned
+    sorted_out = collect_.sorted_out
 
     def promoted_meanwhile(*given):
-        found = planned(*given)
+        found = sorted_out(*given)
         promote(registry, verdicts["first"], releases["first"], "run-1")
         return found
 
-    monkeypatch.setattr(collect_, "_planned", promoted_meanwhile)
+    monkeypatch.setattr(collect_, "sorted_out", promoted_meanwhile)
     with pytest.raises(ConflictError, match="gc: nothing was changed, because .* promote, run run-1"):
         gc(registry, apply=True)
     assert len(release_ids(registry)) == 4 and audit(registry) == []
@@ -141,7 +156,7 @@ def test_a_gc_that_lost_a_race_removes_nothing(registry, verdicts, releases, mon
 def test_the_next_gc_ends_what_a_killed_one_began(registry, releases, monkeypatch):
     aged(registry)
 
-    def killed(where: str, release_id: str) -> None:
+    def killed(where: str, removal: Removal) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

@@ -95,7 +95,7 @@ def test_diff_tells_settings_metrics_and_files_that_differ(registry, world, verd
     changed = build(world, verdicts["first"], registry, "home", generation=GENERATION.model_copy(
         update={"overfetch": 4.0}))
     found = difference(registry, first, changed)
-    assert found.config == {"generation.overfetch": (3.0, 4.0)}
+    assert found.config == {"generation.overfetch": (GENERATION.overfetch, 4.0)}
     assert set(found.facts) == {"config_fingerprint"} and set(found.files) == {"generation.json", "card.md"}
     assert all(one == other for one, other in found.metrics.values())
     assert read_aliases(registry)[0].revision == 0

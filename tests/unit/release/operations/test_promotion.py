@@ -61,10 +61,10 @@ def test_releases_of_two_verdicts_do_not_go_together(registry, releases):
 
 
 def test_failed_comparisons_alone_are_overlooked_by_force(first_live, world, worse, releases):
-    with pytest.raises(PinrecError, match="did not pass surface 'home': home recall@10 .* lies below"):
+    with pytest.raises(PinrecError, match="did not pass surface 'home': home recall@10 .* lies below the limit"):
         build(world, worse, first_live, "home")
     ids = built(world, worse, first_live)
-    with pytest.raises(PinrecError, match="verdict is to reject, nothing may be promoted: home recall@10 .* lies below"):
+    with pytest.raises(PinrecError, match="verdict is to reject, nothing may be promoted: home recall@10 .* below"):
         promote_by_id(first_live, ids, run_id="r")
     with pytest.raises(PinrecError, match="verdict is to reject"):
         promote(first_live, worse, ids, "r")

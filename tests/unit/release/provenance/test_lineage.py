@@ -45,8 +45,7 @@ def told(tmp_path_factory) -> tuple[Path, str]:
     write_manifest(world / "model-home", kind="model", parents={"dataset": dataset, "base": base.fingerprint},
                    facts={"stage": "finetuned", "surface": "home", "validation_recall@50": 0.25})
     evaluate_model(world, "home", "home")
-    gate([world / "evaluation-home"], world / "verdict",
-         gate=gate_config(floors={"home": {"recall@10": 0.0}}))
+    gate([world / "evaluation-home"], world / "verdict", gate=gate_config(floors={"home": {"recall@10": 0.0}}))
     return world, build(world, world / "verdict", world / "registry", "home")
 
 
