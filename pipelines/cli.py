@@ -57,14 +57,15 @@ def run(
     places = Places.of(settings, work, events, catalog, registry)
     from pipelines.arguments import pipeline_arguments
     from pipelines.conclusion import EXIT_CODES, conclude
-    from pipelines.local import run_locally
+    from pipelines.local import child_environment, run_locally
+    from pipelines.warm.start import warm_python
     from pipelines.work_lock import only_one
 
     arguments = pipeline_arguments(settings, events=places.events, catalog=places.catalog, registry=places.registry,
                                    date=date or last_date(places.events),
                                    previous=absolute(previous) if previous else "")
-    with only_one(places.work):
-        done = run_locally(arguments, places.work)
+    with only_one(places.work), warm_python(child_environment()) as python:
+        done = run_locally(arguments, places.work, python=python)
         ended = conclude(done, places.registry)
     _show(ended, done.log)
     raise typer.Exit(EXIT_CODES[ended.status])

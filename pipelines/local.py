@@ -44,10 +44,12 @@ class LocalRun:
         return tuple(task for task in self.tasks if task.state == "failed")
 
 
-def run_locally(arguments: dict[str, Any], work: Path, *, show: Show | None = None, runs: int = 1) -> LocalRun:
+def run_locally(arguments: dict[str, Any], work: Path, *, python: str, show: Show | None = None,
+                runs: int = 1) -> LocalRun:
     """Run the pipeline to its end, whatever the end is.
 
-    Every change of a task goes to `show`, by default onto stderr. `runs` such runs at once share the cores.
+    `python` is the interpreter of the tasks. Every change of a task goes to `show`, by default onto stderr. `runs` such
+    runs at once share the cores.
     """
     work = work.resolve()
     logs, tasks = work / "logs", work / "tasks"
@@ -55,7 +57,7 @@ def run_locally(arguments: dict[str, Any], work: Path, *, show: Show | None = No
     unfinished = logs / f"unfinished-{os.getpid()}.log"
     with open(unfinished, "w", encoding="utf-8") as file:
         task_log = TaskLog(file, tasks, _shown_and_kept(show or Progress(sys.stderr), arguments["registry"]))
-        with _output_to(task_log), _environment(child_environment(runs)):
+        with _output_to(task_log), _environment(child_environment(runs)), _executable(python):
             _run(arguments, work, tasks, work / "cache" / input_state(arguments)[:16])
     log = unfinished.rename(logs / f"{task_log.run_id or unfinished.stem}.log")
     return LocalRun(task_log.run_id, tuple(task_log.tasks), log)
@@ -111,6 +113,16 @@ def _output_to(stream: io.TextIOBase) -> Iterator[None]:
         builtins.print = printing
         root.handlers[:] = handlers
         root.setLevel(level)
+
+
+@contextlib.contextmanager
+def _executable(python: str) -> Iterator[None]:
+    """KFP starts tasks with sys.executable."""
+    before, sys.executable = sys.executable, python
+    try:
+        yield
+    finally:
+        sys.executable = before
 
 
 @contextlib.contextmanager

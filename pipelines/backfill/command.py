@@ -38,12 +38,15 @@ def backfill(
     from pipelines.backfill.result import exit_code
     from pipelines.backfill.schedule import Backfill, Settings
     from pipelines.backfill.table import print_table
+    from pipelines.local import child_environment
+    from pipelines.warm.start import warm_python
     from pipelines.work_lock import only_one
 
     dates = dates_between(first, last)
-    with only_one(places.work) as lock:
+    parallel = 1 if promote else parallel
+    with only_one(places.work) as lock, warm_python(child_environment(parallel)) as python:
         plan = [plan_date(date, settings, places, go_live=promote) for date in [day_before(first), *dates]]
-        how = Settings(work=places.work, lock=lock, parallel=1 if promote else parallel, go_live=promote,
+        how = Settings(work=places.work, lock=lock, python=python, parallel=parallel, go_live=promote,
                        lookback_days=settings.aggregate.lookback_days, tell=_tell)
         results = Backfill(plan[1:], how).run(earlier_result(places.work, plan[0]))
     if as_json:

@@ -28,6 +28,7 @@ class DateJob(NamedTuple):
     date: str
     arguments: dict[str, Any]
     work: Path
+    python: str  # interpreter of the tasks
     runs: int  # at once, to share the cores
 
 
@@ -49,7 +50,7 @@ def run_date(job: DateJob, connection: Connection, _lock: int) -> None:
     """Run a date and tell: ("dataset", where), ("says", line), and in the end ("result", DateResult)."""
     start, told = time.monotonic(), _Told(job, connection)
     try:
-        done = run_locally(job.arguments, job.work, show=told, runs=job.runs)
+        done = run_locally(job.arguments, job.work, python=job.python, show=told, runs=job.runs)
         ended = conclude(done, job.arguments["registry"])
         result = DateResult.of(job.date, done, ended, time.monotonic() - start, told.dataset)
     except PinrecError as error:

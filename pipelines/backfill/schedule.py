@@ -23,6 +23,7 @@ class Settings(NamedTuple):
 
     work: Path
     lock: TextIO  # of the work folder
+    python: str  # interpreter of the tasks
     parallel: int  # dates at once
     go_live: bool
     lookback_days: int
@@ -75,7 +76,7 @@ class Backfill:
 
     def _start(self, date: str) -> None:
         arguments = self._planned[date].arguments | {"previous": self._datasets.get(day_before(date), "")}
-        job = DateJob(date, arguments, self._settings.work, self._settings.parallel)
+        job = DateJob(date, arguments, self._settings.work, self._settings.python, self._settings.parallel)
         ours, theirs = self._processes.Pipe(duplex=False)
         process = self._processes.Process(target=run_date, args=(job, theirs, SharedLock(self._settings.lock)))
         process.start()

@@ -47,10 +47,10 @@ class Outcome:
         return sorted(words[2] for words in lines if len(words) > 2 and words[1] == state)
 
 
-def run(work: Path, config: Path, *options: str) -> Outcome:
+def run(work: Path, config: Path, *options: str, command: str = "run") -> Outcome:
     """Call the command in a process of its own and keep what it said."""
     done = subprocess.run(
-        [sys.executable, "-m", "pipelines.cli", "run", "--config", config, "--work", work, *options], cwd=ROOT,
+        [sys.executable, "-m", "pipelines.cli", command, "--config", config, "--work", work, *options], cwd=ROOT,
         capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"})
     return Outcome(done.returncode, done.stdout, done.stderr, work)
 
@@ -73,6 +73,12 @@ def served(registry: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(60)
+
+
+def backfill(work: Path, config: Path, first: str, last: str, *options: str) -> tuple[Outcome, list[dict[str, Any]]]:
+    """Call `pinrec backfill` for JSON; what it said, and its results by date."""
+    outcome = run(work, config, first, last, "--json", *options, command="backfill")
+    return outcome, json.loads(outcome.out or "[]")
 
 
 def changed(folder: Path, changes: dict[str, Any]) -> Path:
