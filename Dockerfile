@@ -10,7 +10,7 @@ WORKDIR /src
 COPY pyproject.toml constraints.txt ./
 COPY pinrec_core/__init__.py pinrec_core/__init__.py
 # Without the gcp extra Beam asks gs:// for nothing but public objects.
-RUN pip install -c constraints.txt ".[steps,gcp]"
+RUN pip install -c constraints.txt ".[steps,serve,gcp]"
 # The KFP executor inside a task needs the kfp package only, not the client's dependencies.
 RUN pip install -c constraints.txt --no-deps kfp
 COPY pinrec_core ./pinrec_core
