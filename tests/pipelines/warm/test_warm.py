@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -136,6 +137,22 @@ def test_anything_but_a_module_is_the_real_interpreters(python):
     done = subprocess.run([python, "-c", "import os, sys; print(sys.executable, os.getppid())"], text=True,
                           capture_output=True, check=True)
     assert done.stdout.split() == [sys.executable, str(os.getpid())]
+
+
+def test_a_release_is_verified_by_a_process_that_knows_nothing(python):
+    done = subprocess.run([python, "-X", "importtime", "-c", ""], capture_output=True, check=True)
+    assert b"import time:" in done.stderr, "options are the real interpreter's too"
+    done = subprocess.run([python, "-m", "pinrec_core.release.verify", "--help"], text=True, capture_output=True,
+                          check=True, env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"})
+    assert "usage: " in done.stdout and "import time:" in done.stderr, "a fork would have imported nothing"
+
+
+def test_where_no_socket_fits_the_interpreter_is_ours(tmp_path, monkeypatch):
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    with warm_python({}) as python:
+        assert python == sys.executable
 
 
 def test_many_at_once_get_their_own_answers(python):
