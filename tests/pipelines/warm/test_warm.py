@@ -27,6 +27,8 @@ print("to stderr", file=sys.stderr)
 sys.stdout.flush()
 if what == "exit":
     sys.exit(int(rest[0]))
+if what == "word":
+    sys.exit(rest[0])
 if what == "raise":
     raise KeyError("gone")
 if what == "die":
@@ -83,6 +85,11 @@ def test_it_is_a_fork_that_looks_like_a_process_of_its_own(python, tmp_path):
 @pytest.mark.parametrize("code", [0, 1, 75])
 def test_its_exit_code_is_ours(python, code):
     assert told(python, "exit", str(code))[0] == code
+
+
+def test_a_word_instead_of_a_code_is_told(python):
+    code, _, err = told(python, "word", "enough")
+    assert code == 1 and err.endswith("enough\n")
 
 
 def test_an_error_ends_it_with_its_traceback(python):
