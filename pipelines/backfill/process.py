@@ -5,6 +5,7 @@ date with it.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from multiprocessing import reduction
 from multiprocessing.connection import Connection
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from pinrec_core import storage
+from pinrec_core.cli.entry import EXIT_INTERRUPTED
 from pinrec_core.errors import PinrecError
 from pinrec_core.report.run_folder import DATA, run_folder
 from pipelines.backfill.result import DateResult, DateStatus
@@ -55,6 +57,8 @@ def run_date(job: DateJob, connection: Connection, _lock: int) -> None:
         result = DateResult.of(job.date, done, ended, time.monotonic() - start, told.dataset)
     except PinrecError as error:
         result = DateResult(date=job.date, status=DateStatus.FAILED, sentence=str(error))
+    except KeyboardInterrupt:  # a terminal's goes to every process; the first one speaks for all
+        sys.exit(EXIT_INTERRUPTED)
     connection.send(("result", result))
     connection.close()
 

@@ -54,10 +54,11 @@ class Backfill:
         if self._settings.go_live:
             refuse_to_go_back([one for date, one in self._planned.items() if date not in self._results])
         try:
-            while len(self._results) < len(self._planned):
-                self._start_what_may()
+            self._start_what_may()
+            while self._running:
                 for connection in wait(list(self._running)):
                     self._hear(connection)
+                self._start_what_may()
         finally:
             for _, process in self._running.values():
                 process.terminate()

@@ -26,8 +26,7 @@ NEEDS = {  # by a KFP task's function, or by the module that a step starts as a 
     "aggregate_logs": ("pinrec_core.logs.aggregate",),
     "evaluate": ("pinrec_core.evaluation.evaluate",),
     "notify": ("pinrec_core.report.plots",),
-    "pinrec_core.training.worker": ("pinrec_core.training.pretrain", "pinrec_core.training.finetune"),
-    "pinrec_core.release.verify": ("pinrec_core.release.checks",)}
+    "pinrec_core.training.worker": ("pinrec_core.training.pretrain", "pinrec_core.training.finetune")}
 _FUNCTION = "--function_to_execute"
 EXECUTABLE = "PINREC_WARM_PYTHON"  # variable with the interpreter of the run: what a task starts is warm too
 
@@ -64,6 +63,7 @@ class Server:
         self._listener = listener
         self._wake, self._woken = os.pipe()
         os.set_blocking(self._woken, False)
+        self._interrupt = signal.signal(signal.SIGINT, signal.SIG_IGN)  # it ends who started us, and so us
         signal.signal(signal.SIGCHLD, lambda *_: None)  # the wake-up pipe hears of it
         signal.set_wakeup_fd(self._woken)
         self._selector = selectors.DefaultSelector()
@@ -88,14 +88,20 @@ class Server:
             return None
         import_all(request.needs)
         gc.freeze()  # or collecting garbage in a fork copies every page of what is imported
-        pid = os.fork()
-        if not pid:
+        try:
+            pid = os.fork()
+        except OSError:  # no memory, no process left: the client finds out
+            pid = -1
+        if pid == 0:
             self._leave()
             return request
-        self._children[pid] = connection
-        _reply(connection, pid)
         for descriptor in request.descriptors:
             os.close(descriptor)
+        if pid > 0:
+            self._children[pid] = connection
+            _reply(connection, pid)
+        else:
+            connection.close()
         return None
 
     def _reap(self) -> None:
@@ -111,6 +117,7 @@ class Server:
         """In a fork: nothing of the server stays."""
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, self._interrupt)
         self._selector.close()
         self._listener.close()
         os.close(self._wake)
@@ -140,21 +147,24 @@ def run(request: Request) -> None:
     os.chdir(request.folder)
     threading.Thread(target=_die_with_client, args=(request.connection,), daemon=True).start()
     sys.argv, sys.executable = request.module, request.environment[EXECUTABLE]
-    code = 0
+    code: Any = None
     try:
         runpy.run_module(request.module[0], run_name="__main__", alter_sys=True)
     except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        code = end.code
     _exit(code)  # what raises ends in the interpreter's own way, which is slow
 
 
-def _exit(code: int) -> None:
-    """End as the interpreter does, but for taking modules apart: in a fork that takes seconds, to no purpose."""
+def _exit(code: Any) -> None:
+    """End as sys.exit(code) does, but for taking modules apart: in a fork that takes seconds, to no purpose."""
+    if not isinstance(code, int | None):
+        sys.stderr.write(f"{code}\n")
+        code = 1
     threading._shutdown()
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
-    os._exit(code)
+    os._exit(code or 0)
 
 
 def _die_with_client(connection: socket.socket) -> None:
@@ -167,7 +177,7 @@ def _reply(connection: socket.socket, number: int) -> None:
         connection.sendall(f"{number}\n".encode())
 
 
-def main(arguments: Sequence[str]) -> Any:
+def main(arguments: Sequence[str]) -> None:
     """Serve; the forks come back from `serve` to run what they were made for."""
     import_all(AT_START)
     request = Server(socket.socket(fileno=int(arguments[0]))).serve()

@@ -19,6 +19,14 @@ def work(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def month(tmp_path_factory) -> Path:
+    """A work folder with 33 days of few users in it, for runs of seconds (journey.small)."""
+    folder = tmp_path_factory.mktemp("month")
+    write_world(folder / "data", WORLDS["tiny"].model_copy(update={"users": 60, "items": 100, "days": 33}))
+    return folder
+
+
+@pytest.fixture(scope="session")
 def promoted(work) -> Outcome:
     """The first run: nothing is live yet."""
     return run(work, TINY)

@@ -22,6 +22,20 @@ ROOT = Path(__file__).parents[2]
 TINY = ROOT / "pipelines/configs/tiny.toml"
 
 
+LOOKBACK = 4  # days that a run on the small month reads
+_TRAINING = {"epochs": 1, "batch_size": 64, "random_negatives": 64, "in_batch_negatives": 64, "sketch_width": 512,
+             "validation_users": 20}
+SMALL = {  # what differs from tiny.toml for the small month: seconds a run
+    "log.surfaces": ["home"], "log.pooled_surface": "other",
+    "aggregate": {"lookback_days": LOOKBACK, "eval_days": 1, "shards": 1},
+    "validate": {"min_events": 1, "min_users": 1, "min_items": 1, "min_surface_positives": 1, "min_day_ratio": 0.0},
+    "model": {"width": 16, "layers": 1, "heads": 2, "item_dim": 16, "max_length": 16, "id_buckets": 256, "id_dim": 16,
+              "attribute_buckets": 64, "attribute_dim": 8},
+    "pretrain": _TRAINING, "finetune": _TRAINING, "generation": {"steps": 1, "engine": "torch", "candidates": 50},
+    "evaluation": {"ks": [10, 50], "bootstrap_samples": 20},
+    "gate.min_users": 1, "gate.max_drop": 1.0, "gate.floors": {"home": {"recall@50": 0.0}}, "index.verify_users": 10}
+
+
 @dataclass(frozen=True)
 class Outcome:
     """One finished `pinrec run`."""
@@ -79,6 +93,11 @@ def backfill(work: Path, config: Path, first: str, last: str, *options: str) -> 
     """Call `pinrec backfill` for JSON; what it said, and its results by date."""
     outcome = run(work, config, first, last, "--json", *options, command="backfill")
     return outcome, json.loads(outcome.out or "[]")
+
+
+def small(folder: Path, changes: dict[str, Any]) -> Path:
+    """The configuration for the small month, with some keys set to other values."""
+    return changed(folder, SMALL | changes)
 
 
 def changed(folder: Path, changes: dict[str, Any]) -> Path:

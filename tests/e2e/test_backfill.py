@@ -8,24 +8,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from journey import backfill, changed, run
+from journey import LOOKBACK, backfill, run, small
 
-from pinrec_core.logs.synth import WORLDS, write_world
 from pinrec_core.registry import read_aliases
-from pinrec_core.release.moves import release_manifest
-
-DAYS, LOOKBACK = 33, 4
-TRAINING = {"epochs": 1, "batch_size": 64, "random_negatives": 64, "in_batch_negatives": 64, "sketch_width": 512,
-            "validation_users": 20}
-SMALL = {
-    "log.surfaces": ["home"], "log.pooled_surface": "other", "aggregate": {"lookback_days": LOOKBACK, "eval_days": 1,
-                                                                           "shards": 1},
-    "validate": {"min_events": 1, "min_users": 1, "min_items": 1, "min_surface_positives": 1, "min_day_ratio": 0.0},
-    "model": {"width": 16, "layers": 1, "heads": 2, "item_dim": 16, "max_length": 16, "id_buckets": 256, "id_dim": 16,
-              "attribute_buckets": 64, "attribute_dim": 8},
-    "pretrain": TRAINING, "finetune": TRAINING, "generation": {"steps": 1, "engine": "torch", "candidates": 50},
-    "evaluation": {"ks": [10, 50], "bootstrap_samples": 20},
-    "gate": {"min_users": 1, "max_drop": 1.0, "floors": {"home": {"recall@50": 0.0}}}, "index": {"verify_users": 10}}
+from pinrec_core.release.stored import release_manifest
 
 
 def day(number: int) -> str:
@@ -34,23 +20,16 @@ def day(number: int) -> str:
     return f"2026-01-{first:02}" if first <= 31 else f"2026-02-{first - 31:02}"
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory) -> Path:
-    """The log of a small month."""
-    folder = tmp_path_factory.mktemp("month") / "data"
-    write_world(folder, WORLDS["tiny"].model_copy(update={"users": 60, "items": 100, "days": DAYS}))
-    return folder
-
-
 @pytest.fixture
-def work(world, tmp_path) -> Path:
-    shutil.copytree(world, tmp_path / "work/data")
+def work(month, tmp_path) -> Path:
+    """A work folder of the test's own with the small month in it."""
+    shutil.copytree(month / "data", tmp_path / "work/data")
     return tmp_path / "work"
 
 
 @pytest.fixture
 def config(tmp_path) -> Path:
-    return changed(tmp_path, SMALL)
+    return small(tmp_path, {})
 
 
 def statuses(results: list[dict]) -> list[str]:
@@ -109,7 +88,7 @@ def test_a_failed_date_stops_what_reads_it_and_a_second_call_does_the_rest(work,
 
 
 def test_a_rejected_date_is_no_failure_and_moves_nothing(work, tmp_path):
-    config = changed(tmp_path, SMALL | {"gate": SMALL["gate"] | {"floors": {"home": {"recall@50": 1.0}}}})
+    config = small(tmp_path, {"gate.floors": {"home": {"recall@50": 1.0}}})
     outcome, results = backfill(work, config, day(1), day(2), "--promote")
     assert outcome.code == 3, outcome.err
     assert Counter(statuses(results)) == {"rejected": 2} and "below its floor" in results[0]["sentence"]

@@ -21,18 +21,6 @@ TINY = Path(__file__).parents[3] / "pipelines/configs/tiny.toml"
 DATE = "2026-01-08"
 
 
-@pytest.fixture
-def places(tmp_path) -> Places:
-    """A work folder with a file per partition and in the catalog."""
-    for day in range(1, 10):
-        folder = tmp_path / f"data/events/date=2026-01-0{day}"
-        folder.mkdir(parents=True)
-        (folder / "part.parquet").write_text("rows")
-    (tmp_path / "data/catalog").mkdir()
-    (tmp_path / "data/catalog/part.parquet").write_text("rows")
-    return Places.of(Config.load(TINY), tmp_path, "", "", "")
-
-
 def plan(places: Places, go_live: bool = False, date: str = DATE, **changes):
     config = Config.load(TINY)
     return plan_date(date, config.model_copy(update=changes), places, go_live=go_live)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -26,6 +27,8 @@ print("to stderr", file=sys.stderr)
 sys.stdout.flush()
 if what == "exit":
     sys.exit(int(rest[0]))
+if what == "word":
+    sys.exit(rest[0])
 if what == "raise":
     raise KeyError("gone")
 if what == "die":
@@ -84,6 +87,11 @@ def test_its_exit_code_is_ours(python, code):
     assert told(python, "exit", str(code))[0] == code
 
 
+def test_a_word_instead_of_a_code_is_told(python):
+    code, _, err = told(python, "word", "enough")
+    assert code == 1 and err.endswith("enough\n")
+
+
 def test_an_error_ends_it_with_its_traceback(python):
     code, _, err = told(python, "raise")
     assert code == 1 and "KeyError: 'gone'" in err
@@ -136,6 +144,22 @@ def test_anything_but_a_module_is_the_real_interpreters(python):
     done = subprocess.run([python, "-c", "import os, sys; print(sys.executable, os.getppid())"], text=True,
                           capture_output=True, check=True)
     assert done.stdout.split() == [sys.executable, str(os.getpid())]
+
+
+def test_a_release_is_verified_by_a_process_that_knows_nothing(python):
+    done = subprocess.run([python, "-X", "importtime", "-c", ""], capture_output=True, check=True)
+    assert b"import time:" in done.stderr, "options are the real interpreter's too"
+    done = subprocess.run([python, "-m", "pinrec_core.release.verify", "--help"], text=True, capture_output=True,
+                          check=True, env=os.environ | {"PYTHONPROFILEIMPORTTIME": "1"})
+    assert "usage: " in done.stdout and "import time:" in done.stderr, "a fork would have imported nothing"
+
+
+def test_where_no_socket_fits_the_interpreter_is_ours(tmp_path, monkeypatch):
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    with warm_python({}) as python:
+        assert python == sys.executable
 
 
 def test_many_at_once_get_their_own_answers(python):

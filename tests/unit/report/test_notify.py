@@ -7,13 +7,12 @@ import logging
 from pathlib import Path
 
 import pytest
+from receiver import receiving
 
 from pinrec_core.cli.entry import Settings, build_app, execute
 from pinrec_core.config import NotifyConfig
 from pinrec_core.report import run_folder
 from pinrec_core.report.notify import notify
-
-from .receiver import receiving
 
 
 @pytest.fixture

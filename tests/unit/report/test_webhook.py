@@ -8,12 +8,11 @@ import threading
 import time
 
 import pytest
+from receiver import receiving
 
 from pinrec_core.config import NotifyConfig
 from pinrec_core.report import webhook
 from pinrec_core.report.webhook import post
-
-from .receiver import receiving
 
 BODY = '{"status": "promoted", "text": "größer"}'.encode()
 

@@ -93,7 +93,7 @@ def test_a_sharded_training_writes_the_model_of_an_unsharded_one(pair, world, sa
     for stage in ("base", "home"):
         mine, theirs = (load_model(tmp_path / folder / stage).state_dict() for folder in ("one", "two"))
         assert {p.name for p in (tmp_path / "two" / stage).iterdir()} == \
-            {"model.json", "weights.safetensors", "items.parquet", "metrics.jsonl", "manifest.json"}
+            {"model.json", "weights.safetensors", "items.parquet", "metrics.jsonl", "training.json", "manifest.json"}
         assert mine.keys() == theirs.keys()
         for table in ("item_encoder.ids.0.weight", "item_encoder.ids.1.weight"):
             assert torch.allclose(mine[table], theirs[table], atol=1e-4), (stage, table)
