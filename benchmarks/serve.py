@@ -4,11 +4,11 @@
                                [--parts small,large,small-1m,large-1m,long] [--work DIR]
 
 Releases are invented (serve_data.py, serve_model.py): 6 query vectors (2 outcomes x 3 steps), 100 items, histories by
-user id from the release. The service runs as its command does; a driver in another process (serve_driver.py) sends
-requests at a fixed rate and waits for none of them, so that queueing shows: at 80 requests/s, then ever more until
-errors appear or p99 reaches 100 ms. Beside it, in one process and thread and without a service (serve_alone.py): the
-model, Faiss, both, the retriever, and a plain two-tower lookup in the same index. On as many cores as there are workers
-the driver takes its share of them too.
+user id from the release; asked for few users, who return, and for many, who do not. The service runs as its command
+does; a driver in another process (serve_driver.py) sends requests at a fixed rate and waits for none of them, so that
+queueing shows: at 80 requests/s, then ever more until errors appear or p99 reaches 100 ms. Beside it, in one process
+and thread and without a service (serve_alone.py): the model, Faiss, both, the retriever, and a plain two-tower lookup
+in the same index. On as many cores as there are workers the driver takes its share of them too.
 
 - small, large:       width 128, 2 layers and width 256, 4 layers; 12,000 items, history 64
 - small-1m, large-1m: the same with 1,000,000 items, which take some minutes to make, once below --work
@@ -35,6 +35,7 @@ from serve_server import HERE, Server
 logger = logging.getLogger("pinrec")
 PARTS = {"small": Case(128, 2, 12_000), "large": Case(256, 4, 12_000), "small-1m": Case(128, 2, 1_000_000),
          "large-1m": Case(256, 4, 1_000_000), "long": Case(256, 4, 12_000, history=256)}
+RETURNING = 400  # users of the runs in which everybody was there shortly before
 BASE_RATE, GROWTH = 80, 1.25  # requests/s; each step of the ladder to the next
 LIMIT_P99_MS = 100.0
 N = 100
@@ -64,7 +65,8 @@ def measure(case: Case, options: argparse.Namespace) -> dict:
     logger.info("%s alone: %s", case.name, alone)
     with Server(registry, options.workers, options.work / case.name / "serve.log") as server:
         _drive(server, BASE_RATE, min(options.seconds, 3))  # warm
-        rates = [_beside(_drive(server, BASE_RATE, options.seconds), alone)]
+        _drive(server, 2 * BASE_RATE, options.seconds, RETURNING)  # what they have done is read
+        rates = [_beside(_drive(server, BASE_RATE, options.seconds, users), alone) for users in (RETURNING, USERS)]
         if not options.quick:
             rates += _ladder(server, alone, options.seconds)
         found = {"start_s": server.start_s, "rss_mb": server.rss_mb()}
@@ -88,11 +90,12 @@ def _sustained(rates: list[dict]) -> int:
     return max((row["rate"] for row in rates if _is_sustained(row)), default=0)
 
 
-def _drive(server: Server, rate: int, seconds: float) -> dict:
+def _drive(server: Server, rate: int, seconds: float, users: int = USERS) -> dict:
     """One rate for some seconds, with what the server used of the processors for it."""
     before = server.cpu_s()
-    found = _call("serve_driver.py", port=server.port, rate=rate, seconds=seconds, users=USERS, surface=SURFACE, n=N,
+    found = _call("serve_driver.py", port=server.port, rate=rate, seconds=seconds, users=users, surface=SURFACE, n=N,
                   seed=rate)
+    found["users"] = users
     found["cpu_ms"] = 1000 * (server.cpu_s() - before) / found["requests"]
     logger.info("%d/s: p50 %.2f, p99 %.2f ms, %d errors %s", rate, found["p50_ms"], found["p99_ms"], found["errors"],
                 found["error_kinds"] or "")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-_RATES = {"rate": "requests/s", "requests": "requests", "errors": "errors", "p50_ms": "p50, ms", "p90_ms": "p90, ms",
-          "p99_ms": "p99, ms", "answered_s": "answers/s", "cpu_ms": "CPU ms/request", "cpu_ratio": "x (model + Faiss)",
-          "p50_ratio": "p50 x (model + Faiss)", "driver_late_p99_ms": "driver late p99, ms"}
+_RATES = {"rate": "requests/s", "users": "users", "requests": "requests", "errors": "errors",
+          "p50_ms": "p50, ms", "p90_ms": "p90, ms", "p99_ms": "p99, ms", "answered_s": "answers/s",
+          "cpu_ms": "CPU ms/request", "cpu_ratio": "x (model + Faiss)", "p50_ratio": "p50 x (model + Faiss)",
+          "driver_late_p99_ms": "driver late p99, ms"}
 _ALONE = ("model", "faiss", "model + faiss", "retriever", "two_tower")
 
 

@@ -117,7 +117,8 @@ def test_what_is_not_answered_is_an_error():
 
 def test_a_case_from_end_to_end(options, capsys):
     found = serve.measure(CASE, options)
-    (row,) = found["rates"]
+    returning, row = found["rates"]
+    assert (returning["users"], row["users"]) == (400, 60) and returning["error_kinds"] == {}
     assert row["rate"] == 80 and row["requests"] == 80 and row["error_kinds"] == {}
     assert 0 < row["p50_ms"] <= row["p90_ms"] <= row["p99_ms"] and row["cpu_ms"] > 0
     assert row["cpu_ratio"] == pytest.approx(row["cpu_ms"] / found["alone"]["model + faiss"]["cpu_ms"])
