@@ -33,7 +33,8 @@ SMALL = {  # what differs from tiny.toml for the small month: seconds a run
               "attribute_buckets": 64, "attribute_dim": 8},
     "pretrain": _TRAINING, "finetune": _TRAINING, "generation": {"steps": 1, "engine": "torch", "candidates": 50},
     "evaluation": {"ks": [10, 50], "bootstrap_samples": 20},
-    "gate.min_users": 1, "gate.max_drop": 1.0, "gate.floors": {"home": {"recall@50": 0.0}}, "index.verify_users": 10}
+    "gate.min_users": 1, "gate.rules": {"change_against_live": {"tolerance": 1.0}},
+    "gate.floors": {"home": {"recall@50": 0.0}}, "index.verify_users": 10}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pinrec_core.release.compared import release_to_compare_with
 from pinrec_core.release.gate import gate
 from pinrec_core.release.promote import promote
 
-from .world import GENERATION, LOG, build, evaluate_model, gate_config, verify_here
+from .world import ANY_CHANGE, GENERATION, LOG, build, evaluate_model, gate_config, verify_here
 
 
 def rival(registry: str, world: Path, name: str, **settings) -> str:
@@ -28,7 +28,7 @@ def twice(registry, world, verdicts, releases, tmp_path) -> tuple[str, str, str]
     promote(registry, verdicts["first"], releases["first"], "run-1")
     evaluations = [evaluate_model(world, name, surface, registry, f"{tmp_path.name}-{name}")
                    for name, surface in (("home2", "home"), ("search", "search"))]
-    gate(evaluations, tmp_path / "verdict", gate=gate_config().model_copy(update={"max_drop": 1.0}))
+    gate(evaluations, tmp_path / "verdict", gate=gate_config(rules=ANY_CHANGE))
     ids = [build(world, tmp_path / "verdict", registry, surface) for surface in LOG.surfaces]
     for release_id in ids:
         verify_here(world, registry, release_id)
