@@ -22,7 +22,7 @@ from pinrec_core.data.requests import Requests
 from pinrec_core.evaluation.baselines import latest_items
 from pinrec_core.evaluation.cohort import Cohort
 from pinrec_core.evaluation.metrics import ndcg, target_ranks
-from pinrec_core.evaluation.subject import exact_retriever
+from pinrec_core.evaluation.subject import fresh_retriever
 from pinrec_core.logs.importers.amazon import SURFACE
 from pinrec_core.model.transitions import DECAY, LATEST, count_transitions
 from pinrec_core.training.pretrain import fit_base
@@ -76,7 +76,7 @@ def pinrec(**changes) -> Train:
         with tempfile.TemporaryDirectory() as folder:
             validation = Validation(data.full, [sampled(data.validation, config)], pretrain.validation_metric)
             fit = fit_base(data.training, validation, model, pretrain, Path(folder) / "metrics.jsonl", deadline)
-        return functools.partial(_retrieved, exact_retriever(fit.model, SURFACE, GenerationConfig(steps=1)))
+        return functools.partial(_retrieved, fresh_retriever(fit.model, SURFACE, GenerationConfig(steps=1)))
 
     return train
 

@@ -25,8 +25,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
-import logging
 import sys
 import time
 from collections import defaultdict
@@ -34,40 +32,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from cold_data import absent, held_out_items, unmet
 from cold_rows import COLD, KNOWN, KS, SAYS, Asked, Measured, refreshed, trained
 from rich.console import Console
 from rich.table import Table
 from surfaces import commit
+from surfaces_command import Command, run
 from surfaces_data import config_of, prepared, world_folder
 from surfaces_models import Models
 
 from pinrec_core.config import Config, EvaluationConfig
-from pinrec_core.errors import PinrecError
 from pinrec_core.evaluation.bootstrap import estimates
 from pinrec_core.manifest import fingerprint_of
-from pinrec_core.storage import write_bytes
 
 Found = dict[str, dict[str, list[Measured]]]  # surface -> row -> one per seed
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse arguments, run, print the tables, write the JSON; 2 after a mistake that a person can mend."""
-    told = sys.argv[1:] if arguments is None else arguments
-    given = _parser().parse_args(told)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    torch.set_num_threads(given.threads)
-    try:
-        document = {"command": " ".join(["python", "benchmarks/cold.py", *told]), **measure(given)}
-    except PinrecError as error:
-        print(error, file=sys.stderr)
-        return 2
-    for surface, part in document["surfaces"].items():
-        print_surface(surface, part, Console(width=140))
-    if given.json:
-        write_bytes(str(given.json), json.dumps(document, indent=1, allow_nan=False).encode())
-    return 0
+    """The command of this file."""
+    return run(Command("benchmarks/cold.py", _parser(), measure, print_surface, columns=140), arguments)
 
 
 def measure(given: argparse.Namespace) -> dict[str, Any]:

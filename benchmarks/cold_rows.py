@@ -18,7 +18,7 @@ from pinrec_core.data.dataset import Dataset
 from pinrec_core.evaluation.baselines import baseline_lists, latest_items
 from pinrec_core.evaluation.cohort import Cohort, build_cohort
 from pinrec_core.evaluation.metrics import recall, target_ranks, user_means
-from pinrec_core.evaluation.subject import ask, exact_retriever
+from pinrec_core.evaluation.subject import ask, fresh_retriever
 from pinrec_core.logs.catalog import read_catalog
 from pinrec_core.model.extend import extend_items
 from pinrec_core.model.features import ItemFeatures
@@ -64,7 +64,7 @@ class Asked:
 
     def of_model(self, model: PinRec) -> Measured:
         """Lists of the code that serves."""
-        retriever = exact_retriever(model, self.surface, self.config.generation)
+        retriever = fresh_retriever(model, self.surface, self.config.generation)
         return self.of_lists(ask(retriever, self.data, self.cohort, 1).item_RN)
 
     def baselines(self) -> dict[str, Measured]:

@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
-import logging
 import subprocess
 import sys
 import time
@@ -30,8 +28,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from rich.console import Console
+from surfaces_command import Command, run
 from surfaces_data import config_of, prepared
 from surfaces_measure import Measured, Surface
 from surfaces_models import Models, sasrec_lists
@@ -39,10 +36,8 @@ from surfaces_report import print_surface, surface_document
 from surfaces_rows import Row, Source, chosen_rows
 
 from pinrec_core.config import Config
-from pinrec_core.errors import PinrecError
 from pinrec_core.evaluation.baselines import baseline_lists
 from pinrec_core.model.io import load_model
-from pinrec_core.storage import write_bytes
 
 
 @dataclass
@@ -111,21 +106,8 @@ class Benchmark:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse arguments, run, print the tables, write the JSON; 2 after a mistake that a person can mend."""
-    told = sys.argv[1:] if arguments is None else arguments
-    given = _parser().parse_args(told)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
-    torch.set_num_threads(given.threads)
-    try:
-        document = {"command": " ".join(["python", "benchmarks/surfaces.py", *told]), **measure(given)}
-    except PinrecError as error:
-        print(error, file=sys.stderr)
-        return 2
-    for name, part in document["surfaces"].items():
-        print_surface(name, part, Console(width=230))
-    if given.json:
-        write_bytes(str(given.json), json.dumps(document, indent=1, allow_nan=False).encode())
-    return 0
+    """The command of this file."""
+    return run(Command("benchmarks/surfaces.py", _parser(), measure, print_surface, columns=230), arguments)
 
 
 def measure(given: argparse.Namespace) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from pinrec_core.data.dataset import Dataset
 from pinrec_core.evaluation.cohort import Cohort, build_cohort
 from pinrec_core.evaluation.metrics import NEVER, best_ranks, coverage, distinct_items
 from pinrec_core.evaluation.slices import slices_of
-from pinrec_core.evaluation.subject import Answers, ask, exact_retriever, plain_answers, suited
+from pinrec_core.evaluation.subject import Answers, ask, fresh_retriever, plain_answers, suited
 from pinrec_core.evaluation.table import Table
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.retrieval.budget import resolve_shares
@@ -86,7 +86,7 @@ class Surface:
         return found
 
     def _retriever(self, row: Row, model: PinRec) -> Retriever:
-        return exact_retriever(model, self.name, self._generation(row, model))
+        return fresh_retriever(model, self.name, self._generation(row, model))
 
     def _generation(self, row: Row, model: PinRec) -> GenerationConfig:
         """One query a step, for the most frequent action, where the outcome changes nothing or one vector is wanted."""

@@ -26,7 +26,7 @@ from pinrec_core.evaluation.document import document, live_part, per_user
 from pinrec_core.evaluation.embedding import embedding_health
 from pinrec_core.evaluation.live import open_live
 from pinrec_core.evaluation.slices import Slices, slices_of
-from pinrec_core.evaluation.subject import Answers, ask, exact_retriever, plain_answers, suited
+from pinrec_core.evaluation.subject import Answers, ask, fresh_retriever, plain_answers, suited
 from pinrec_core.evaluation.table import LIVE, MODEL, Table
 from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest, write_manifest
 from pinrec_core.model.io import load_model
@@ -63,7 +63,7 @@ def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generati
     clock.lap("open")
     candidate = load_model(model, verify=False)
     allowed = allowed_items(candidate, surface, index)
-    retriever = exact_retriever(candidate, surface, generation, allowed.item_I)
+    retriever = fresh_retriever(candidate, surface, generation, allowed.item_I)
     answers = {MODEL: ask(retriever, data, cohort, depth)}
     vectors_ID = retriever.search_vectors_ID[:, :candidate.config.item_dim]  # without the biases behind them
     embedding = embedding_health(vectors_ID[allowed.item_I], evaluation.seed)
@@ -71,7 +71,7 @@ def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generati
     with open_live(registry, surface, live_id) as live:
         release_id = live.release_id if live else None
         if live:
-            theirs = exact_retriever(live.model, surface, suited(generation, live.model),
+            theirs = fresh_retriever(live.model, surface, suited(generation, live.model),
                                      allowed_items(live.model, surface, index).item_I)
             answers[LIVE] = ask(theirs, data, cohort, depth)
             parents["live_model"] = live.fingerprint

@@ -90,11 +90,11 @@ def suited(generation: GenerationConfig, model: PinRec) -> GenerationConfig:
     return generation.model_copy(update={"offset_shares": offsets, "budgets": known})
 
 
-def exact_retriever(model: PinRec, surface: str, generation: GenerationConfig,
+def fresh_retriever(model: PinRec, surface: str, generation: GenerationConfig,
                     allowed_I: np.ndarray | None = None) -> Retriever:
-    """The retriever that serves, over an index of the model's own items: exact up to the default limit, IVF beyond.
+    """The retriever that serves, over an index built afresh: exact up to the default limit, IVF beyond.
 
-    `allowed_I` (bool) says which of them, None = all that are retrievable.
+    `allowed_I` (bool) says which items it holds, None = all that are retrievable.
     """
     vectors_ID = model.search_vectors(surface).numpy()
     index = ItemIndex.build(vectors_ID, model.retrievable_I.numpy() if allowed_I is None else allowed_I,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from pydantic import BaseModel, ConfigDict
 
@@ -118,7 +118,7 @@ def _moved(registry: str, aliases: Aliases, version: str, asked: _Asked) -> Prom
     return result
 
 
-def _hold_all(registry: str, aliases: Aliases, version: str, asked: _Asked) -> None:
+def _hold_all(registry: str, aliases: Aliases, version: str, asked: _Asked) -> NoReturn:
     """Policy all with a frozen surface: all wait. Raises PinrecError."""
     waiting = {surface: one.live for surface, one in asked.moved.items()}
     why = "; ".join(moves.frozen_sentence(aliases, surface) for surface in waiting if surface in aliases.frozen)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import NoReturn
 
 from pinrec_core import registry as registry_
 from pinrec_core import storage
@@ -58,7 +59,8 @@ def promote_refresh(registry: str, release_id: str, run_id: str, *, forced: str 
     return sentence
 
 
-def _hold(registry: str, aliases: Aliases, version: str, manifest: Manifest, run_id: str) -> None:
+def _hold(registry: str, aliases: Aliases, version: str, manifest: Manifest, run_id: str) -> NoReturn:
+    """A frozen surface: the release waits. Raises PinrecError."""
     surface, release_id = manifest.facts["surface"], manifest.fingerprint
     why = moves.frozen_sentence(aliases, surface)
     moves.commit(registry, aliases, version, moves.held_back(aliases, {surface: release_id}), action="hold",

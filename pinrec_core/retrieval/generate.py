@@ -14,51 +14,22 @@ read before, N keys and values of all blocks, H heads, S head width, K action bi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from pinrec_core.config import GenerationConfig, ModelConfig
+from pinrec_core.config import GenerationConfig
 from pinrec_core.data.batch import History
 from pinrec_core.errors import ConfigError
 from pinrec_core.model.attention import NOWHERE
 from pinrec_core.model.generation import Asked, Past, Tokens
 from pinrec_core.model.pinrec import MAX_GENERATED, PinRec
-from pinrec_core.retrieval.budget import query_budgets
 from pinrec_core.retrieval.engine import Engine, Inputs, TorchEngine
+from pinrec_core.retrieval.plan import Plan, Question, asked_offsets, outcomes_of
 from pinrec_core.retrieval.prefixes import PrefixCache
 
 _PLANS = 1000  # plans kept; requests may ask for any shares
-
-
-class Question(NamedTuple):
-    """What all requests of a batch are asked."""
-
-    surface: str
-    shares: Mapping[str, float]  # positive action -> share of the candidates, > 0, largest first
-    time_B: np.ndarray  # int64 UTC ms of each request
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What queries ask for, in generation order: by step, larger outcome shares first, sooner first."""
-
-    outcome_Q: np.ndarray  # action bit number each query asks for
-    offset_Q: np.ndarray  # time-offset bucket, counted from the request: 0 = "now"
-    step_Q: np.ndarray  # from 0
-    share_Q: np.ndarray  # share of the query's outcome
-    offset_share_Q: np.ndarray  # share of the query's offset
-    decay_Q: np.ndarray  # step_decay ** step
-    _budgets: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
-
-    def budget_Q(self, total: int) -> np.ndarray:
-        """Candidates each query may claim of `total`: split over outcomes, then offsets, then steps."""
-        if total not in self._budgets:
-            self._budgets[total] = query_budgets(total, (self.outcome_Q, self.share_Q),
-                                                 (self.offset_Q, self.offset_share_Q), (self.step_Q, self.decay_Q))
-        return self._budgets[total]
 
 
 @dataclass(frozen=True)
@@ -147,13 +118,13 @@ class Generator:
         return Past(memory_BNHPS, position_BP, time_BP)
 
     def _asked(self, packed: list[np.ndarray], question: Question) -> Asked:
-        names, positive = self.model.log.surface_names, self.model.log.positive_actions
+        names = self.model.log.surface_names
         if question.surface not in names:
             raise ConfigError(f"surface {question.surface!r} is unknown to the model; it knows {list(names)}")
         surface_B = np.full(len(packed), names.index(question.surface), np.int64)
-        outcome_O = np.array([positive.index(action) for action in question.shares], np.int64)
         chosen_BG = draw_outcomes(packed, question.time_B, tuple(question.shares.values()), self.generation)
-        return Asked(np.asarray(question.time_B, np.int64), surface_B, outcome_O, self.ahead_F, chosen_BG)
+        return Asked(np.asarray(question.time_B, np.int64), surface_B, outcomes_of(self.model, question), self.ahead_F,
+                     chosen_BG)
 
     def _plan(self, question: Question) -> Plan:
         """What is asked for, query by query; the same for all requests with the same shares."""
@@ -165,24 +136,11 @@ class Generator:
         return self._plans[key]
 
     def _planned(self, question: Question) -> Plan:
-        outcome_O = np.array([self.model.log.positive_actions.index(action) for action in question.shares], np.int64)
+        outcome_O = outcomes_of(self.model, question)
         shape = self.generation.steps, len(outcome_O), len(self.offset_F)
         step_Q, o_Q, f_Q = (axis.ravel() for axis in np.indices(shape))
         return Plan(outcome_O[o_Q], self.offset_F[f_Q], step_Q, np.array(list(question.shares.values()))[o_Q],
                     np.array(self.offset_share_F)[f_Q], self.generation.step_decay ** step_Q.astype(np.float64))
-
-
-def asked_offsets(model: ModelConfig, generation: GenerationConfig) -> tuple[np.ndarray, list[float]]:
-    """The time offsets with a share, soonest first, and their shares; all alike unless configured.
-
-    Raises ConfigError if the shares are not one per offset the model knows.
-    """
-    shares = generation.offset_shares or (1 / model.offset_buckets,) * model.offset_buckets
-    if len(shares) != model.offset_buckets:
-        raise ConfigError(f"generation.offset_shares {list(shares)} are {len(shares)}, the model has "
-                          f"{model.offset_buckets} time offsets; give one share each, or none for equal shares")
-    asked = [offset for offset, share in enumerate(shares) if share > 0]
-    return np.array(asked, np.int64), [shares[offset] for offset in asked]
 
 
 def draw_outcomes(packed: list[np.ndarray], time_B: np.ndarray, shares: tuple[float, ...],

@@ -25,9 +25,10 @@ from pinrec_core.retrieval.budget import resolve_shares
 from pinrec_core.retrieval.compress import KeptQueries, compress
 from pinrec_core.retrieval.engine import Engine
 from pinrec_core.retrieval.filters import Filters
-from pinrec_core.retrieval.generate import Generator, Question, recent
+from pinrec_core.retrieval.generate import Generator, recent
 from pinrec_core.retrieval.index import ItemIndex
 from pinrec_core.retrieval.merge import interleave, picked
+from pinrec_core.retrieval.plan import Question
 from pinrec_core.retrieval.prefixes import PrefixCache
 from pinrec_core.retrieval.search import Adjusted, Sought, best_items
 from pinrec_core.schemas import NO_ITEM

@@ -26,7 +26,8 @@ NEEDS = {  # by a KFP task's function, or by the module that a step starts as a 
     "aggregate_logs": ("pinrec_core.logs.aggregate",),
     "evaluate": ("pinrec_core.evaluation.evaluate",),
     "notify": ("pinrec_core.report.plots",),
-    "pinrec_core.training.worker": ("pinrec_core.training.pretrain", "pinrec_core.training.finetune")}
+    "pinrec_core.training.worker": ("pinrec_core.training.pretrain", "pinrec_core.training.finetune",
+                                    "torch._dynamo")}  # the last by torch itself, with the first optimiser: seconds
 _FUNCTION = "--function_to_execute"
 EXECUTABLE = "PINREC_WARM_PYTHON"  # variable with the interpreter of the run: what a task starts is warm too
 

@@ -49,5 +49,5 @@ def _check_known(registry: str, aliases: Aliases, surface: str) -> None:
                                   for release_id in registry_.release_ids(registry))}
     if surface not in known:
         near = difflib.get_close_matches(surface, sorted(known), n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"surface {surface!r} has no release in {registry}{hint} There are {sorted(known)}")
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise ConfigError(f"surface {surface!r} has no release in {registry}; {hint}there are {sorted(known)}")

@@ -9,7 +9,7 @@ import pytest
 
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.errors import ConfigError, DataError, IntegrityError, PinrecError
-from pinrec_core.evaluation.subject import exact_retriever
+from pinrec_core.evaluation.subject import fresh_retriever
 from pinrec_core.model.experts import Experts
 from pinrec_core.model.io import load_model
 from pinrec_core.release.answer import recommend
@@ -29,7 +29,7 @@ def test_the_answer_is_what_the_evaluated_model_retrieves(live_registry, world, 
     found = recommend(live_registry, surface, "u007", n=15)
     model, dataset = load_model(world / f"model-{surface}"), Dataset.open(world / "dataset")
     history = dataset.history(dataset.user_index("u007"), END_MS, 8)
-    retriever = exact_retriever(model, surface, GENERATION)
+    retriever = fresh_retriever(model, surface, GENERATION)
     wanted = retriever.retrieve([history], surface, np.array([END_MS]), n=15)
     assert [item.item_id for item in found] == [f"i{index}" for index in wanted.item_RN[0]]
     assert [item.score for item in found] == pytest.approx(wanted.score_RN[0].tolist())

@@ -3,7 +3,8 @@
 import numpy as np
 
 from pinrec_core.retrieval.compress import compress, merge_owners, pool_budgets
-from pinrec_core.retrieval.generate import Plan, Queries
+from pinrec_core.retrieval.generate import Queries
+from pinrec_core.retrieval.plan import Plan
 
 
 def at(*degrees):

@@ -7,7 +7,8 @@ from pinrec_core.config import EngineKind, GenerationConfig
 from pinrec_core.errors import IntegrityError
 from pinrec_core.retrieval import export as export_module
 from pinrec_core.retrieval.engine import GRAPHS, kinds_in, open_engine, write_graphs
-from pinrec_core.retrieval.generate import Generator, Question
+from pinrec_core.retrieval.generate import Generator
+from pinrec_core.retrieval.plan import Question
 from pinrec_core.retrieval.prefixes import PrefixCache
 
 from .conftest import OFFSETS_S, untrained

@@ -10,7 +10,8 @@ from pinrec_core.config import GenerationConfig
 from pinrec_core.data.batch import collate
 from pinrec_core.errors import ConfigError
 from pinrec_core.model.conditions import Conditions
-from pinrec_core.retrieval.generate import Generator, Question, draw_outcomes
+from pinrec_core.retrieval.generate import Generator, draw_outcomes
+from pinrec_core.retrieval.plan import Question
 
 SHARES = {"click": 0.5, "save": 0.3, "share": 0.2}
 LATER = 20_000  # ms from a history's end to its request: within the first offset, 30 s

@@ -5,7 +5,8 @@ import pytest
 
 from pinrec_core.config import GenerationConfig
 from pinrec_core.data.batch import History
-from pinrec_core.retrieval.generate import Generator, Question, recent
+from pinrec_core.retrieval.generate import Generator, recent
+from pinrec_core.retrieval.plan import Question
 from pinrec_core.retrieval.prefixes import PrefixCache
 
 SHARES = {"click": 0.7, "save": 0.3}
