@@ -25,8 +25,10 @@ from pinrec_core.config.log import MAX_ACTIONS, LogConfig
 from pinrec_core.config.model import AttentionBias, Conditioning, ModelConfig
 from pinrec_core.config.notify import NotifyConfig
 from pinrec_core.config.retrieval import Codes, EngineKind, GenerationConfig, IndexConfig, IndexKind
+from pinrec_core.config.schedule import ScheduleConfig
 from pinrec_core.config.section import Incidental, Level, Positive, Section, Share
 from pinrec_core.config.serve import ServeConfig
+from pinrec_core.config.target import StepConfig, TargetConfig, Toleration
 from pinrec_core.config.training import (
     ExpertWeights,
     FinetuneConfig,
@@ -42,4 +44,5 @@ __all__ = ["MAX_ACTIONS", "AggregateConfig", "AttentionBias", "BeatsBaseline", "
            "ExpertWeights", "FinetuneConfig", "Floor", "GateConfig", "GenerationConfig", "Incidental", "IndexConfig",
            "IndexKind", "LaunchConfig", "Launcher", "Level", "LogConfig", "MaxDropPerSlice", "ModelConfig",
            "NotifyConfig", "OnReject", "Policy", "Positive", "Precision", "PretrainConfig", "Rules", "Section",
-           "ServeConfig", "Share", "TrainConfig", "TrainJobConfig", "Undecided", "ValidateConfig", "ValidationMetric"]
+           "ScheduleConfig", "ServeConfig", "Share", "StepConfig", "TargetConfig", "Toleration", "TrainConfig",
+           "TrainJobConfig", "Undecided", "ValidateConfig", "ValidationMetric"]

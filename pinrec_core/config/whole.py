@@ -17,8 +17,10 @@ from pinrec_core.config.log import LogConfig
 from pinrec_core.config.model import ModelConfig
 from pinrec_core.config.notify import NotifyConfig
 from pinrec_core.config.retrieval import GenerationConfig, IndexConfig
+from pinrec_core.config.schedule import ScheduleConfig
 from pinrec_core.config.section import Level, Section
 from pinrec_core.config.serve import ServeConfig
+from pinrec_core.config.target import LOCAL, TargetConfig
 from pinrec_core.config.training import FinetuneConfig, PretrainConfig
 from pinrec_core.errors import ConfigError, explain
 
@@ -43,6 +45,8 @@ class Config(Section):
     launch: LaunchConfig = LaunchConfig()
     serve: ServeConfig = ServeConfig()
     notify: NotifyConfig = NotifyConfig()
+    targets: dict[str, TargetConfig] = {}
+    schedules: dict[str, ScheduleConfig] = {}
 
     @classmethod
     def load(cls, path: str | Path) -> Config:
@@ -69,6 +73,16 @@ class Config(Section):
             unknown = sorted(set(named) - surfaces)
             if unknown:
                 raise ValueError(f"{owner}.{unknown[0]}: not a modelled surface; log.surfaces are {sorted(surfaces)}")
+        return self
+
+    @model_validator(mode="after")
+    def _schedules_have_a_target(self) -> Self:
+        if LOCAL in self.targets:
+            raise ValueError(f"targets.{LOCAL}: that is this machine and needs no section; name the cluster otherwise")
+        for name, schedule in self.schedules.items():
+            if schedule.target not in self.targets:
+                raise ValueError(f"schedules.{name}.target: no target {schedule.target!r}; targets are "
+                                 f"{sorted(self.targets)}")
         return self
 
     @model_validator(mode="after")

@@ -1,0 +1,110 @@
+"""[targets.NAME]: a cluster that runs the pipeline: where its interface and its data are, what each step is given.
+
+`pinrec compile --target NAME` reads it; "local" is this machine and needs no section. A target of production takes
+images by digest alone: a tag can be moved to other code under a pipeline that is reviewed, cached and scheduled.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from pinrec_core.config.launch import Quantity
+from pinrec_core.config.section import Section
+
+LOCAL = "local"  # the target that needs no section: the tasks run on this machine
+STEPS = ("aggregate_logs", "validate_data", "pretrain", "finetune", "resolve_live", "evaluate", "gate", "build_index",
+         "verify_release", "promote", "reject", "notify")
+DIGEST = re.compile(r"^[^@\s]+@sha256:[0-9a-f]{64}$")
+
+
+class Effect(StrEnum):
+    """What a node's taint does to pods that do not tolerate it."""
+
+    NO_SCHEDULE = "NoSchedule"
+    PREFER_NO_SCHEDULE = "PreferNoSchedule"
+    NO_EXECUTE = "NoExecute"
+
+
+class Toleration(Section):
+    """A taint that pods may be placed in spite of."""
+
+    key: str = Field(min_length=1)
+    value: str = ""  # "" = whatever the taint's value is
+    effect: Effect = Effect.NO_SCHEDULE
+
+
+class StepConfig(Section):
+    """What the pod of a step gets. What a step leaves out is the target's."""
+
+    cpu: Quantity = ""  # requested and limit; "" = the target's
+    memory: Quantity = ""  # requested and limit; "" = the target's
+    accelerators: int = Field(default=0, ge=0)  # 0 = none
+    accelerator: str = Field(default="nvidia.com/gpu", min_length=1)  # the resource that is counted
+    node_selector: dict[str, str] = {}  # labels that the node must have, beside the target's
+    tolerations: list[Toleration] = []  # beside the target's
+    timeout_s: int = Field(default=0, ge=0)  # seconds after which the pod is ended; 0 = the target's
+
+
+class TargetConfig(Section):
+    """A cluster with Kubeflow Pipelines."""
+
+    host: str = ""  # URL of the Kubeflow Pipelines API; "" = not set, which submit, schedule and status refuse
+    token_env: str = Field(default="PINREC_KFP_TOKEN", min_length=1)  # environment variable with its bearer token
+    namespace: str = Field(default="kubeflow", min_length=1)  # of the runs
+    experiment: str = Field(default="pinrec", min_length=1)
+    service_account: str = Field(default="pipeline-runner", min_length=1)  # that the pods of the steps run as
+    image: str = Field(min_length=1)  # of every step
+    production: bool = False  # true = images by digest alone
+    events: str = Field(min_length=1)  # URI or folder in the pods: the event log
+    catalog: str = Field(min_length=1)  # URI or folder in the pods: the item catalog
+    registry: str = Field(min_length=1)  # URI or folder in the pods: the release registry
+    pipeline_root: str = ""  # URI below which Kubeflow keeps artifacts; "" = the cluster's default
+    store: str = ""  # URI or folder in the pods for large data, of which artifacts then hold no more than the address;
+    # "" = the artifacts hold the data
+    claim: str = ""  # PersistentVolumeClaim that the steps mount; "" = none
+    claim_folder: str = "/mnt/pinrec"  # where
+    notify_secret: str = ""  # Kubernetes secret with the key PINREC_WEBHOOK_SECRET, for notify; "" = none
+    cpu: Quantity = "1"  # per pod, of steps that say nothing else
+    memory: Quantity = "2Gi"  # per pod, of steps that say nothing else
+    timeout_s: int = Field(default=0, ge=0)  # of steps that say nothing else; 0 = none
+    node_selector: dict[str, str] = {}
+    tolerations: list[Toleration] = []
+    steps: dict[str, StepConfig] = {}
+
+    def step(self, name: str) -> StepConfig:
+        """What step `name` gets, with the target's settings where it has none of its own."""
+        own = self.steps.get(name, StepConfig())
+        return own.model_copy(update={
+            "cpu": own.cpu or self.cpu, "memory": own.memory or self.memory,
+            "timeout_s": own.timeout_s or self.timeout_s,
+            "node_selector": self.node_selector | own.node_selector,
+            "tolerations": [*self.tolerations, *own.tolerations]})
+
+    @model_validator(mode="after")
+    def _steps_exist(self) -> Self:
+        unknown = sorted(set(self.steps) - set(STEPS))
+        if unknown:
+            raise ValueError(f"steps.{unknown[0]}: no such step; the steps are {list(STEPS)}")
+        return self
+
+    @model_validator(mode="after")
+    def _production_is_pinned(self) -> Self:
+        if self.production and not DIGEST.match(self.image):
+            raise ValueError(f"image {self.image!r} of a production target is no digest; write name@sha256:..., as "
+                             "`docker push` prints it")
+        if not self.production and re.search(r"(:latest|/[^:@]+|^[^:@/]+)$", self.image):
+            raise ValueError(f"image {self.image!r} names no version; Kubeflow caches by image name, so write a tag "
+                             "of its own for every build")
+        return self
+
+    @model_validator(mode="after")
+    def _claim_folder_is_absolute(self) -> Self:
+        path = PurePosixPath(self.claim_folder)
+        if not path.is_absolute() or path == PurePosixPath("/") or ".." in path.parts:
+            raise ValueError(f"claim_folder {self.claim_folder!r} is no absolute folder below /; write /mnt/pinrec")
+        return self
