@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[3]
 CLUSTERS = ("gke", "minikube")
 ALL = [(LOCAL, Form.YAML), *((target, form) for target in CLUSTERS for form in Form)]
 LARGEST_ANNOTATION = 256 * 1024  # bytes; Kubernetes'
+CRD_FIELDS = {"displayName", "description", "pipelineName", "pipelineSpec", "platformSpec"}  # of those that are known
 CACHED = {"aggregate_logs", "pretrain", "finetune", "evaluate"}
 
 
@@ -76,6 +77,7 @@ def test_the_resources_hold_the_same_pipeline_under_a_name_of_its_content(demo, 
     documents = [version["spec"]["pipelineSpec"], version["spec"]["platformSpec"]]
     assert documents == list(yaml.safe_load_all(ir))
     of(*documents)
+    assert set(pipeline["spec"]) | set(version["spec"]) <= CRD_FIELDS
     assert (pipeline["kind"], version["kind"]) == ("Pipeline", "PipelineVersion")
     assert pipeline["metadata"] == {"name": NAME, "namespace": demo.targets[target].namespace}
     assert version["metadata"] == {"name": version_name(ir), "namespace": demo.targets[target].namespace}
