@@ -1,4 +1,4 @@
-"""What the pod of every step gets, read from the compiled pipelines: resources, places, volume, secret, time."""
+"""What the pod of every step gets, read from what is compiled: resources, places, volume, secret, time."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def target(request) -> str:
 
 
 @pytest.fixture(scope="module")
-def found(goldens, target) -> Compiled:
-    return read((goldens / f"{target}.yaml").read_text("utf-8"))
+def found(demo, target) -> Compiled:
+    return read(compiled(demo, target).decode())
 
 
 def test_every_step_asks_for_what_the_target_says(found, target):
