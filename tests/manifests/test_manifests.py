@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
-from checks import findings
+from checks import findings, hardening
 from checks.command import replicas, serve_config
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +100,17 @@ def test_the_rights_are_those_that_are_explained(compose):
     assert not any("*" in [*rule["resources"], *rule["verbs"], *rule["apiGroups"]] for rule in every)
     secrets = [rule for rule in every if "secrets" in rule["resources"]]
     assert [rule["resourceNames"] for rule in secrets] == [["mlpipeline-minio-artifact"]]
+
+
+def test_pods_run_as_the_user_of_the_image():
+    assert re.findall(r"^USER (\d+)", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)[-1] == str(hardening.USER)
+
+
+def test_what_the_operator_does_not_make_is_missed(compose):
+    built = compose("overlays/gke")
+    said = {finding.says for finding in findings(replace(built, operator=frozenset()))}
+    assert "serve PINREC_STORE: Secret pinrec-store is neither built nor made by the operator" in said
+    assert "namespace kubeflow is neither built nor made by the operator" in said
 
 
 def test_the_commands_of_the_docs_name_what_is_there():

@@ -76,10 +76,10 @@ def _of_container(built: Built, pod: Pod, container: Object) -> Iterator[str]:
     except (Unparsable, ConfigError) as error:
         yield f"{container['name']}: {getattr(error, 'message', error)}"
         return
-    if config is None:
-        yield f"{container['name']}: it does not serve, or its configuration is not in a ConfigMap that is mounted"
-        return
-    yield from _settings(built, pod, container, config)
+    if config is not None:
+        yield from _settings(built, pod, container, config)
+    elif "serve" in container["command"]:
+        yield f"{container['name']}: its configuration is not in a ConfigMap that is mounted"
 
 
 def _settings(built: Built, pod: Pod, container: Object, config: ServeConfig) -> Iterator[str]:
