@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from checks import findings, hardening
+from checks import build, findings, hardening
 from checks.command import replicas, serve_config
 
 ROOT = Path(__file__).parents[2]
@@ -111,6 +111,25 @@ def test_what_the_operator_does_not_make_is_missed(compose):
     said = {finding.says for finding in findings(replace(built, operator=frozenset()))}
     assert "serve PINREC_STORE: Secret pinrec-store is neither built nor made by the operator" in said
     assert "namespace kubeflow is neither built nor made by the operator" in said
+
+
+@pytest.mark.parametrize("components", [("servicemonitor",), ("servicemonitor", "kserve")], ids="+".join)
+def test_an_overlay_of_a_team_as_explained(manifests, routes, components):
+    """The example of docs/deploy.md, its dots filled in: own settings and image reach the pods, however they serve."""
+    text = (ROOT / "docs/deploy.md").read_text("utf-8")
+    example = yaml.safe_load(re.search(r"# deploy/kustomization.yaml\n((?:    .*\n)+)", text)[1])
+    example["images"][0] |= {"newName": "example.org/pinrec", "digest": "sha256:" + 64 * "1"}
+    example["components"] = [f"../manifests/components/{name}" for name in components]
+    deploy = manifests.parent / "deploy"
+    deploy.mkdir()
+    (deploy / "kustomization.yaml").write_text(yaml.safe_dump(example), "utf-8")
+    settings = (manifests / "base/serving/pinrec.toml").read_text("utf-8")
+    (deploy / "pinrec.toml").write_text(settings.replace("drain_s = 30", "drain_s = 20"), "utf-8")
+    built = build(deploy, production=True, operator=frozenset({"Secret/pinrec-store"}), routes=routes)
+    (pod,) = built.pods()
+    assert not findings(built)
+    assert pod.spec["containers"][0]["image"] == "example.org/pinrec@sha256:" + 64 * "1"
+    assert serve_config(built, pod, pod.spec["containers"][0]).drain_s == 20
 
 
 def test_the_commands_of_the_docs_name_what_is_there():
