@@ -57,6 +57,7 @@ class TargetConfig(Section):
     token_env: str = Field(default="PINREC_KFP_TOKEN", min_length=1)  # environment variable with its bearer token
     namespace: str = Field(default="kubeflow", min_length=1)  # of the runs
     experiment: str = Field(default="pinrec", min_length=1)
+    cron_time_zone: str = Field(default="UTC", min_length=1)  # CRON_SCHEDULE_TIMEZONE of its schedule controller
     service_account: str = Field(default="pipeline-runner", min_length=1)  # that the pods of the steps run as
     image: str = Field(min_length=1)  # of every step
     production: bool = False  # true = images by digest alone
