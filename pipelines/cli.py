@@ -1,4 +1,5 @@
-"""The `pinrec` console script: the commands of pinrec_core, and those that need kfp: `run`, `backfill`, `compile`.
+"""The `pinrec` console script: the commands of pinrec_core, and those of pipelines: `run`, `backfill`, `compile`, and
+those about a cluster: `submit`, `schedule`, `status`.
 
 It lives here because pinrec_core may not import pipelines (or kfp): the entry point is the one place above both.
 """
@@ -17,6 +18,9 @@ from pinrec_core.cli.options import ConfigFile, last_date
 from pinrec_core.config import Config
 from pinrec_core.config.target import LOCAL
 from pipelines.backfill.command import backfill
+from pipelines.cluster import schedule_command
+from pipelines.cluster.status_command import status
+from pipelines.cluster.submit_command import submit
 from pipelines.compile import Form, compile_training, default_output
 from pipelines.options import PIPED_WIDTH, Catalog, Events, Registry, Work
 from pipelines.places import Places, absolute
@@ -32,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     app.command("run")(run)
     app.command("backfill")(backfill)
     app.command("compile")(compile_)
+    app.command("submit")(submit)
+    app.command("status")(status)
+    schedule_command.add_commands(app)
     sys.exit(execute(app, settings, arguments))
 
 
