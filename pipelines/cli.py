@@ -1,4 +1,5 @@
-"""The `pinrec` console script: the commands of pinrec_core, and those that need kfp: `run`, `backfill`, `compile`.
+"""The `pinrec` console script: the commands of pinrec_core, and those of pipelines/: `run`, `backfill`, `compile`,
+`doctor`.
 
 It lives here because pinrec_core may not import pipelines (or kfp): the entry point is the one place above both.
 """
@@ -16,6 +17,7 @@ from pinrec_core.cli.entry import Settings, build_app, execute
 from pinrec_core.cli.options import ConfigFile, last_date
 from pinrec_core.config import Config
 from pipelines.backfill.command import backfill
+from pipelines.doctor.command import doctor
 from pipelines.options import PIPED_WIDTH, Catalog, Events, Registry, Work
 from pipelines.places import Places, absolute
 
@@ -30,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     app.command("run")(run)
     app.command("backfill")(backfill)
     app.command("compile")(compile_)
+    app.command("doctor")(doctor)
     sys.exit(execute(app, settings, arguments))
 
 
