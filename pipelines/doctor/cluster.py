@@ -15,6 +15,7 @@ from pipelines.doctor.finding import Finding, fail, ok, skipped, warn
 from pipelines.doctor.subject import Subject
 
 KFP_NAMESPACE = "kubeflow"  # where its own manifests put it; runs may be in another one
+SELECTOR = "application-crd-id=kubeflow-pipelines"  # the label that its manifests give all they make
 NEEDED = ("ml-pipeline", "ml-pipeline-persistenceagent", "ml-pipeline-scheduledworkflow", "workflow-controller")
 INSTALL = "install Kubeflow Pipelines: docs/minikube.md"
 _HEALTH = "apis/v2beta1/healthz"
@@ -42,8 +43,8 @@ def namespace(subject: Subject) -> Finding:
 
 def kubeflow(subject: Subject) -> Finding:
     """The deployments of Kubeflow Pipelines, and the backend's version by its image tag."""
-    found = {each["metadata"]["name"]: each
-             for each in subject.kubectl.items("deployments", f"--namespace={KFP_NAMESPACE}")}
+    found = {each["metadata"]["name"]: each for each in subject.kubectl.items(
+        "deployments", f"--namespace={KFP_NAMESPACE}", f"--selector={SELECTOR}")}
     oldest, newest = map(versions.dotted, versions.KFP)
     limit = f"{oldest} to {newest}, ready"
     missing = [name for name in NEEDED if name not in found]

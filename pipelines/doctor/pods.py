@@ -12,8 +12,10 @@ from pipelines.doctor.finding import Finding, fail, ok, skipped, warn
 from pipelines.doctor.subject import Subject
 
 RIGHTS = (("create", "workflowtaskresults.argoproj.io"), ("patch", "workflowtaskresults.argoproj.io"),
-          ("get", "pods"), ("get", "configmaps"), ("get", "secrets"))  # Argo's executor, KFP's driver and launcher
-TRAINJOB_RIGHTS = tuple((verb, "trainjobs.trainer.kubeflow.org") for verb in ("create", "get", "list", "delete"))
+          ("get", "pods"), ("get", "configmaps/kfp-launcher"))  # of Argo's executor, KFP's driver and launcher
+ARTIFACT_RIGHTS = (("get", "secrets/mlpipeline-minio-artifact"),)  # where artifacts go to the cluster's own store
+TRAINJOB_RIGHTS = (*((verb, "trainjobs.trainer.kubeflow.org") for verb in ("create", "get", "delete")),
+                   ("get", "trainingruntimes.trainer.kubeflow.org"), ("list", "pods"))
 WEBHOOK_KEY = "PINREC_WEBHOOK_SECRET"
 ARTIFACT_SECRET, ARTIFACT_KEYS = "mlpipeline-minio-artifact", ("accesskey", "secretkey")
 _KEYS = "--output=go-template={{range $key, $value := .data}}{{$key}} {{end}}"  # names alone: values stay there
@@ -60,9 +62,8 @@ def rights(subject: Subject) -> Finding:
     namespace, name = subject.target.namespace, subject.target.service_account
     if subject.kubectl.find("serviceaccount", name, namespace) is None:
         return fail(f"no service account {name} in {namespace}", "", _overlay(subject))
-    train = subject.config.launch.launcher is Launcher.TRAINJOB
-    wanted = [(*right, namespace) for right in RIGHTS]
-    if train:
+    wanted = [(*right, namespace) for right in (*RIGHTS, *(() if subject.target.pipeline_root else ARTIFACT_RIGHTS))]
+    if subject.config.launch.launcher is Launcher.TRAINJOB:
         wanted += [(*right, subject.config.launch.trainjob.namespace or namespace) for right in TRAINJOB_RIGHTS]
     refused, limit = [], f"{len(wanted)} rights"
     for verb, resource, where in wanted:

@@ -22,8 +22,9 @@ SECRET_VALUE = "aG9saWRheXM="  # what no output may ever show
 
 
 def deployment(image: str = "ghcr.io/kubeflow/kfp-api-server:2.15.0", ready: int = 1) -> dict:
-    """A deployment of one replica."""
-    return {"spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "main", "image": image}]}}},
+    """A deployment of one replica, labelled as Kubeflow's are."""
+    return {"metadata": {"labels": {"application-crd-id": "kubeflow-pipelines"}},
+            "spec": {"replicas": 1, "template": {"spec": {"containers": [{"name": "main", "image": image}]}}},
             "status": {"readyReplicas": ready}}
 
 

@@ -11,6 +11,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
@@ -20,7 +21,8 @@ CORE = {"nodes": ("Node", False), "namespaces": ("Namespace", False), "pods": ("
 GROUPS = {"apps/v1": {"deployments": ("Deployment", True)},
           "argoproj.io/v1alpha1": {"workflowtaskresults": ("WorkflowTaskResult", True)},
           "authorization.k8s.io/v1": {"selfsubjectaccessreviews": ("SelfSubjectAccessReview", False)},
-          "trainer.kubeflow.org/v1alpha1": {"trainjobs": ("TrainJob", True)}}
+          "trainer.kubeflow.org/v1alpha1": {"trainjobs": ("TrainJob", True),
+                                            "trainingruntimes": ("TrainingRuntime", True)}}
 
 
 class KubernetesApi:
@@ -41,7 +43,7 @@ class KubernetesApi:
             def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
                 api.asked.append((path, self.headers.get("Impersonate-User", "")))
-                self.answer(*api.get(path))
+                self.answer(*api.get(path, parse_qs(urlsplit(self.path).query)))
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -77,14 +79,14 @@ class KubernetesApi:
             "metadata": {"name": name} | ({"namespace": namespace} if namespace else {})
             | document.pop("metadata", {})} | document
 
-    def get(self, path: str) -> tuple[int, Any]:
+    def get(self, path: str, query: dict[str, list[str]]) -> tuple[int, Any]:
         """Status code and document of a path."""
         if path in self.raw:
             return 200, self.raw[path]
         if path == "/version":
             return 200, {"major": "1", "minor": self.version.split(".")[1], "gitVersion": self.version,
                          "platform": "linux/amd64"}
-        return self._discovery(path) or self._object(path)
+        return self._discovery(path) or self._object(path, query.get("labelSelector", [""])[0])
 
     def _discovery(self, path: str) -> tuple[int, Any] | None:
         if path == "/api":
@@ -101,7 +103,7 @@ class KubernetesApi:
              "verbs": ["get", "list", "create"]} | ({"shortNames": ["pvc"]} if kind == "PersistentVolumeClaim" else {})
             for name, (kind, namespaced) in resources.items()]})
 
-    def _object(self, path: str) -> tuple[int, Any]:
+    def _object(self, path: str, selector: str) -> tuple[int, Any]:
         parts = path.strip("/").split("/")
         group, rest = ("v1", parts[2:]) if parts[0] == "api" else ("/".join(parts[1:3]), parts[3:])
         if not rest:
@@ -118,7 +120,10 @@ class KubernetesApi:
             key: value for (each, _), named in self.objects.items() if each == resource for key, value in named.items()}
         whole = {key: {"kind": kind, "apiVersion": group} | value for key, value in found.items()}
         if not name:
-            return 200, {"kind": f"{kind}List", "apiVersion": group, "metadata": {}, "items": list(whole.values())}
+            key, _, wanted = selector.partition("=")
+            items = [each for each in whole.values()
+                     if not selector or each["metadata"].get("labels", {}).get(key) == wanted]
+            return 200, {"kind": f"{kind}List", "apiVersion": group, "metadata": {}, "items": items}
         return (200, whole[name]) if name in whole else self._status(404, "NotFound", f'{resource} "{name}" not found')
 
     @staticmethod

@@ -58,6 +58,11 @@ def test_a_deployment_that_is_not_ready(cluster, subject, name, status):
     assert f"describe deployment {name}" in found.next
 
 
+def test_deployments_of_others_are_not_looked_at(cluster, subject):
+    cluster.put("deployments", "pinrec-serving", deployment(ready=0) | {"metadata": {}}, "kubeflow")
+    assert looks.kubeflow(subject()).status is Status.OK
+
+
 @pytest.mark.parametrize(("tag", "status"), [("2.14.3", Status.FAIL), ("2.15.0", Status.OK), ("2.17.1", Status.OK),
                                              ("2.18.0", Status.WARN)])
 def test_versions_of_the_backend(cluster, subject, tag, status):
@@ -152,6 +157,12 @@ def test_rights_are_those_of_the_service_account(cluster, subject):
     found = pods.rights(subject())
     assert found.status is Status.FAIL
     assert found.seen == "pipeline-runner may not patch workflowtaskresults.argoproj.io"
+
+
+def test_secrets_are_asked_for_by_name(cluster, subject):
+    cluster.denied.add(("get", "mlpipeline-minio-artifact"))
+    assert "may not get secrets/mlpipeline-minio-artifact" in pods.rights(subject()).seen
+    assert pods.rights(subject(cluster={"pipeline_root": "gs://artifacts/root"})).status is Status.OK
 
 
 def test_training_jobs_need_more_rights(cluster, subject):
