@@ -142,13 +142,6 @@ def test_a_claim_that_is_not_there(cluster, subject):
     assert found.status is Status.FAIL and "no claim other in kubeflow" in found.seen
 
 
-@pytest.mark.parametrize(("change", "lost"), [({"claim": ""}, "/mnt/pinrec/data/events"),
-                                              ({"registry": "/mnt/pinrecs/registry"}, "/mnt/pinrecs/registry")])
-def test_a_folder_outside_the_volume_would_end_with_its_pod(cluster, subject, change, lost):
-    found = pods.claim(subject(cluster=change))
-    assert found.status is Status.FAIL and found.seen.startswith(f"{lost} lies on no volume")
-
-
 def test_rights_are_those_of_the_service_account(cluster, subject):
     assert pods.rights(subject()).status is Status.OK
     assert {who for path, who in cluster.asked if path.endswith("selfsubjectaccessreviews")} == {
