@@ -83,9 +83,6 @@ def secrets(subject: Subject) -> Finding:
         files = " ".join(f"--from-file={key}=FILE" for key in missing[first])
         return fail("; ".join(lacking), f"in {target.namespace}",
                     f"kubectl -n {target.namespace} create secret generic {first} {files}")
-    if subject.config.notify.webhook and not target.notify_secret:
-        return warn("notify.webhook is set, the target has no notify_secret: nothing will be sent", "",
-                    "make a secret with the key PINREC_WEBHOOK_SECRET and name it in the target")
     return ok(", ".join(f"{name}: {', '.join(keys)}" for name, keys in wanted.items()) or "none needed")
 
 

@@ -92,7 +92,7 @@ def test_the_first_step_that_fails_is_the_last_but_for_the_doctor(make, failing)
 def test_a_doctor_that_finds_a_failure_keeps_the_run_from_being_submitted(make):
     code, calls = make(failing="pinrec doctor*")
     assert code != 0 and any(call.startswith("pinrec doctor") for call in calls)
-    assert not any(call.startswith(("pinrec submit", "kubectl --context minikube -n kubeflow rollout")) for call in calls)
+    assert not any("submit" in call or "rollout" in call for call in calls)
 
 
 def test_the_job_makes_the_world_once(tmp_path):

@@ -180,11 +180,6 @@ def test_secrets_have_their_keys_and_keep_their_values(cluster, subject):
     assert found.seen == "hook: PINREC_WEBHOOK_SECRET, mlpipeline-minio-artifact: accesskey, secretkey"
 
 
-def test_a_webhook_without_a_secret_sends_nothing(cluster, subject):
-    found = pods.secrets(subject(notify={"webhook": "https://hooks.example/T0/secret"}))
-    assert found.status is Status.WARN and "nothing will be sent" in found.seen
-
-
 def test_an_image_by_digest(subject):
     found = pods.image(subject(cluster={"image": "registry.example/pinrec@sha256:" + "a" * 64, "production": True}))
     assert (found.status, found.limit) == (Status.OK, "a digest")
