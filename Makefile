@@ -1,5 +1,6 @@
 # make run    set up, generate the demo world, run the whole workflow on it, print the table
 # make test   set up, lint, all tests
+# make minikube   the same workflow on a cluster on this machine, step by step as in docs/minikube.md
 # A second call skips what is done.
 
 PYTHON := $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
@@ -7,7 +8,19 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 DEMO := pipelines/configs/demo.toml
 
-.PHONY: run test lint compile clean
+# A cluster on this machine: make minikube MINIKUBE_CPUS=8 MINIKUBE_MEMORY=16g KFP_VERSION=2.17.0
+MINIKUBE_CPUS ?= 6
+MINIKUBE_MEMORY ?= 10g
+MINIKUBE_DISK ?= 40g
+KFP_VERSION ?= 2.16.0
+KFP := github.com/kubeflow/pipelines/manifests/kustomize
+MINIKUBE_IMAGE := pinrec:0.1.0
+KUBECTL := kubectl --context minikube
+DOCTOR := $(BIN)/pinrec doctor --config $(DEMO) --target minikube
+# After a step: what the doctor says of the cluster, and no further step.
+OR_ADVICE := || { $(DOCTOR); exit 1; }
+
+.PHONY: run test minikube lint compile clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml constraints.txt
@@ -21,6 +34,28 @@ work/demo/data/truth.json: $(STAMP)
 
 run: $(STAMP) work/demo/data/truth.json
 	$(BIN)/pinrec run --config $(DEMO)
+
+# Each line may be run again: what is done is left alone. The commands explain themselves in docs/minikube.md.
+minikube: $(STAMP)
+	# A cluster of one node
+	minikube status || minikube start --cpus $(MINIKUBE_CPUS) --memory $(MINIKUBE_MEMORY) --disk-size $(MINIKUBE_DISK) $(OR_ADVICE)
+	# Kubeflow Pipelines $(KFP_VERSION)
+	$(KUBECTL) apply -k "$(KFP)/cluster-scoped-resources?ref=$(KFP_VERSION)" $(OR_ADVICE)
+	$(KUBECTL) wait --for=condition=established --timeout=60s crd/applications.app.k8s.io $(OR_ADVICE)
+	$(KUBECTL) apply -k "$(KFP)/env/platform-agnostic?ref=$(KFP_VERSION)" $(OR_ADVICE)
+	$(KUBECTL) -n kubeflow wait --for=condition=Available --timeout=15m deployment -l application-crd-id=kubeflow-pipelines $(OR_ADVICE)
+	# The image, into the cluster
+	minikube image ls | grep -q '$(MINIKUBE_IMAGE)$$' || { make image IMAGE=$(MINIKUBE_IMAGE) && minikube image load $(MINIKUBE_IMAGE); } $(OR_ADVICE)
+	# The volume, the service
+	$(KUBECTL) apply -k manifests/overlays/minikube $(OR_ADVICE)
+	# The synthetic world, onto the volume
+	$(KUBECTL) apply -f manifests/jobs/synth.yaml $(OR_ADVICE)
+	$(KUBECTL) -n kubeflow wait --for=condition=complete --timeout=10m job/pinrec-synth $(OR_ADVICE)
+	# A run, followed to its end
+	$(KUBECTL) -n kubeflow port-forward svc/ml-pipeline 8888:8888 >/dev/null & trap "kill $$!" EXIT; \
+		$(DOCTOR) && $(BIN)/pinrec submit --config $(DEMO) --target minikube --date 2026-01-14 --wait
+	# The service has what was promoted
+	$(KUBECTL) -n kubeflow rollout status --timeout=5m deployment/pinrec-serving $(OR_ADVICE)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,5 +1,5 @@
-"""The `pinrec` console script: the commands of pinrec_core, and those of pipelines: `run`, `backfill`, `compile`, and
-those about a cluster: `submit`, `schedule`, `status`.
+"""The `pinrec` console script: the commands of pinrec_core, and those of pipelines: `run`, `backfill`, `compile`,
+`doctor`, and those about a cluster: `submit`, `schedule`, `status`.
 
 It lives here because pinrec_core may not import pipelines (or kfp): the entry point is the one place above both.
 """
@@ -22,6 +22,7 @@ from pipelines.cluster import schedule_command
 from pipelines.cluster.status_command import status
 from pipelines.cluster.submit_command import submit
 from pipelines.compile import Form, compile_training, default_output
+from pipelines.doctor.command import doctor
 from pipelines.options import PIPED_WIDTH, Catalog, Events, Registry, Work
 from pipelines.places import Places, absolute
 
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     app.command("submit")(submit)
     app.command("status")(status)
     schedule_command.add_commands(app)
+    app.command("doctor")(doctor)
     sys.exit(execute(app, settings, arguments))
 
 
