@@ -16,7 +16,7 @@ from pinrec_core.cli.entry import Settings, build_app, execute
 from pinrec_core.cli.options import ConfigFile, last_date
 from pinrec_core.config import Config
 from pipelines.backfill.command import backfill
-from pipelines.options import PIPED_WIDTH, Catalog, Events, Registry, Work
+from pipelines.options import PIPED_WIDTH, Catalog, Events, Registry, Store, Work
 from pipelines.places import Places, absolute
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def run(
     previous: Annotated[str, typer.Option(help="An earlier dataset of this log: only what is new since is read.")] = "",
     work: Work = None,
     registry: Registry = "",
+    store: Store = "",
 ) -> None:
     """Run the whole workflow here. Exits with 0 if promoted, 3 if rejected, 1 if failed."""
     settings = Config.load(config)
@@ -62,7 +63,7 @@ def run(
     from pipelines.work_lock import only_one
 
     arguments = pipeline_arguments(settings, events=places.events, catalog=places.catalog, registry=places.registry,
-                                   date=date or last_date(places.events),
+                                   date=date or last_date(places.events), store=absolute(store) if store else "",
                                    previous=absolute(previous) if previous else "")
     with only_one(places.work), warm_python(child_environment()) as python:
         done = run_locally(arguments, places.work, python=python)

@@ -11,8 +11,8 @@ import typer
 
 from pinrec_core.cli.options import ConfigFile
 from pinrec_core.config import Config
-from pipelines.options import Catalog, Events, Registry, Work
-from pipelines.places import Places
+from pipelines.options import Catalog, Events, Registry, Store, Work
+from pipelines.places import Places, absolute
 
 
 def backfill(
@@ -26,13 +26,14 @@ def backfill(
     catalog: Catalog = "",
     work: Work = None,
     registry: Registry = "",
+    store: Store = "",
 ) -> None:
     """Run every date from FROM to TO; what is done already is not done again.
 
     Exits with 1 if a date failed, else with 3 if one was rejected.
     """
     settings = Config.load(config)
-    places = Places.of(settings, work, events, catalog, registry)
+    places = Places.of(settings, work, events, catalog, registry)._replace(store=absolute(store) if store else "")
     from pipelines.backfill.done import earlier_result
     from pipelines.backfill.plan import dates_between, day_before, plan_date
     from pipelines.backfill.result import exit_code
