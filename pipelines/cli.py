@@ -23,7 +23,7 @@ from pipelines.cluster.status_command import status
 from pipelines.cluster.submit_command import submit
 from pipelines.compile import Form, compile_training, default_output
 from pipelines.doctor.command import doctor
-from pipelines.options import PIPED_WIDTH, Catalog, Events, Registry, Work
+from pipelines.options import PIPED_WIDTH, Catalog, Events, Registry, Store, Work
 from pipelines.places import Places, absolute
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def run(
     previous: Annotated[str, typer.Option(help="An earlier dataset of this log: only what is new since is read.")] = "",
     work: Work = None,
     registry: Registry = "",
+    store: Store = "",
 ) -> None:
     """Run the whole workflow here. Exits with 0 if promoted, 3 if rejected, 1 if failed."""
     settings = Config.load(config)
@@ -76,7 +77,7 @@ def run(
     from pipelines.work_lock import only_one
 
     arguments = pipeline_arguments(settings, events=places.events, catalog=places.catalog, registry=places.registry,
-                                   date=date or last_date(places.events),
+                                   date=date or last_date(places.events), store=absolute(store) if store else "",
                                    previous=absolute(previous) if previous else "")
     with only_one(places.work), warm_python(child_environment()) as python:
         done = run_locally(arguments, places.work, python=python)

@@ -16,7 +16,8 @@ from pinrec_core.logs.aggregation.window import open_window
 from pinrec_core.registry import read_aliases
 from pinrec_core.storage import is_remote, join
 
-NOT_INPUT = ("previous", "notify")  # what is taken over changes nothing of the dataset, who is told nothing of the run
+# What is taken over changes nothing of the dataset, who is told nothing of the run, where data lie nothing of either.
+NOT_INPUT = ("previous", "notify", "store")
 
 
 def input_state(arguments: dict[str, Any]) -> str:

@@ -12,8 +12,8 @@ import typer
 from pinrec_core.cli.options import ConfigFile
 from pinrec_core.config import Config
 from pinrec_core.errors import ConfigError
-from pipelines.options import Catalog, Events, Registry, Work
-from pipelines.places import Places
+from pipelines.options import Catalog, Events, Registry, Store, Work
+from pipelines.places import Places, absolute
 
 if TYPE_CHECKING:
     from pipelines.backfill.result import DateResult
@@ -30,6 +30,7 @@ def backfill(
     catalog: Catalog = "",
     work: Work = None,
     registry: Registry = "",
+    store: Store = "",
     target: Annotated[str, typer.Option("--target", "-t", help=(
         "Run on this cluster of the configuration, one date after another, on its data."))] = "",
 ) -> None:
@@ -39,11 +40,11 @@ def backfill(
     """
     settings = Config.load(config)
     if target:
-        if events or catalog or work or registry or parallel > 1:
+        if events or catalog or work or registry or store or parallel > 1:
             raise ConfigError(f"--target {target} has its places in [targets.{target}] and runs one date after "
-                              "another; leave out --events, --catalog, --work, --registry and --parallel")
+                              "another; leave out --events, --catalog, --work, --registry, --store and --parallel")
         _finish(_on_cluster(settings, target, first, last, promote), as_json)
-    places = Places.of(settings, work, events, catalog, registry)
+    places = Places.of(settings, work, events, catalog, registry)._replace(store=absolute(store) if store else "")
     from pipelines.backfill.done import earlier_result
     from pipelines.backfill.plan import dates_between, day_before, plan_date
     from pipelines.backfill.schedule import Backfill, Settings

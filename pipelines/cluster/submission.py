@@ -21,7 +21,7 @@ def arguments_for(config: Config, target: TargetConfig, date: str, *, previous: 
                   go_live: bool = True) -> dict[str, Any]:
     """The arguments of a run that reads and writes where the target's data is."""
     return pipeline_arguments(config, events=target.events, catalog=target.catalog, registry=target.registry,
-                              date=date, previous=previous, go_live=go_live)
+                              date=date, previous=previous, go_live=go_live, store=target.store)
 
 
 def visible(uri: str) -> bool:
