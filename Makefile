@@ -1,5 +1,6 @@
 # make run    set up, generate the demo world, run the whole workflow on it, print the table
 # make test   set up, lint, all tests
+# make image  the container image; make test-containers builds one and runs the pipeline in it: docs/image.md
 # A second call skips what is done.
 
 PYTHON := $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
@@ -7,7 +8,11 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 DEMO := pipelines/configs/demo.toml
 
-.PHONY: run test lint compile clean
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' pinrec_core/__init__.py)
+COMMIT := $(shell git rev-parse HEAD 2>/dev/null)$(shell git status --porcelain 2>/dev/null | grep -q . && echo +changes)
+IMAGE ?= pinrec:$(VERSION)
+
+.PHONY: run test test-containers image lint compile clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml constraints.txt
@@ -27,6 +32,18 @@ lint: $(STAMP)
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Where torch is a build for the CPU of another source than the package index, its wheel is taken into the build.
+image: $(STAMP)
+	torch=$$($(BIN)/python -c "from importlib.metadata import version; print(version('torch'))"); case $$torch in *+cpu) \
+	    $(BIN)/python -m pip download --quiet --no-deps --dest wheels torch==$$torch;; esac
+	docker build $(DOCKER_BUILD_OPTIONS) --build-arg IMAGE=$(IMAGE) --build-arg COMMIT=$(COMMIT) \
+	    --build-arg VERSION=$(VERSION) -t $(IMAGE) .
+
+test-containers: export PINREC_IMAGE = pinrec:tested
+test-containers: $(STAMP)
+	if docker info >/dev/null 2>&1; then $(MAKE) image IMAGE=$$PINREC_IMAGE; fi
+	$(BIN)/python -m pytest tests/containers
 
 compile: $(STAMP)
 	$(BIN)/pinrec compile
