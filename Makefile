@@ -9,7 +9,7 @@ STAMP := .venv/.installed
 DEMO := pipelines/configs/demo.toml
 
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' pinrec_core/__init__.py)
-COMMIT := $(shell git rev-parse HEAD 2>/dev/null)$(shell git status --porcelain 2>/dev/null | grep -q . && echo +changes)
+COMMIT = $(shell git rev-parse HEAD 2>/dev/null)$(if $(shell git status --porcelain 2>/dev/null),+changes)
 IMAGE ?= pinrec:$(VERSION)
 
 .PHONY: run test test-containers image lint compile clean

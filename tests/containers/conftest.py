@@ -22,7 +22,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from pinrec_core.config import Config
+from pinrec_core.config import Config, GateConfig
 from pinrec_core.logs.synth import WORLDS, write_world
 from pipelines.arguments import pipeline_arguments
 
@@ -111,7 +111,8 @@ def rejected(image, world, promoted) -> Finished:
     """The same with floors that nothing reaches, over what the first has promoted."""
     tiny = Config.load(TINY)
     floors = {surface: UNREACHABLE for surface in tiny.log.surfaces}
-    return _run(world, tiny.model_copy(update={"gate": tiny.gate.model_copy(update={"floors": floors})}))
+    gate = GateConfig.parse(json.dumps(tiny.gate.model_dump(mode="json") | {"floors": floors}))
+    return _run(world, tiny.model_copy(update={"gate": gate}))
 
 
 def _run(world: Path, config: Config) -> Finished:

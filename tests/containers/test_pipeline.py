@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 
 from pinrec_core.registry import read_aliases
+from pinrec_core.release.bundle import BUILT
+from pinrec_core.release.provenance.built import parse_built
+
+from .conftest import IMAGE
 
 SURFACES = {"home", "related", "search"}
 IMAGES_USER = 10001
@@ -22,11 +26,11 @@ def test_the_first_run_is_promoted(promoted):
         assert promoted.document(f"evaluations/{surface}.json")
 
 
-def test_the_tasks_ran_in_the_image_as_its_user(promoted):
-    aliases, _ = read_aliases(str(promoted.registry))
-    release = promoted.registry / "releases" / aliases.surfaces["home"].live
-    built = json.loads((release / "built.json").read_text("utf-8"))
-    assert "pinrec:" in json.dumps(built), "built.json names the image"
+def test_the_tasks_ran_in_the_image_as_its_user(image, promoted):
+    release_id = read_aliases(str(promoted.registry))[0].surfaces["home"].live
+    release = promoted.registry / "releases" / release_id
+    built = parse_built((release / BUILT).read_bytes(), release_id)
+    assert (built.image, built.commit) == (IMAGE, image.labels["org.opencontainers.image.revision"])
     made = [promoted.folder / "outcome.json", release / "manifest.json", promoted.registry / "aliases.json"]
     assert {path.stat().st_uid for path in made} == {IMAGES_USER}
 
