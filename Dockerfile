@@ -1,7 +1,7 @@
 # The one image: every task of the pipeline and the service run in it. How to build, push and use it: docs/image.md.
 #
-#   make image                                        torch for the CPU, from wheels/, as pinrec:<version>
-#   docker build --build-arg TORCH=cuda -t NAME:TAG . torch with CUDA, as the package index has it for x86
+#   make image              torch for the CPU, from wheels/, as pinrec:<version>
+#   make image TORCH=cuda   torch with CUDA, as the package index has it for x86
 #
 # Builds with BuildKit and with the builder before it, so no mounts. KFP caches by image name: a new tag for new code.
 
@@ -19,6 +19,7 @@ COPY constraints.txt ./
 # x86 the usual package index has a build with CUDA, which is gigabytes more.
 ARG TORCH=cpu
 ARG TORCH_INDEX=""
+RUN test "$TORCH" = cpu || rm -f /wheels/torch-*+cpu-*
 RUN pip install --no-deps -c constraints.txt --find-links /wheels ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch
 RUN cuda=$(python -c "import runpy, sys; print(runpy.run_path(sys.argv[1])['cuda'] or '')" \
         /opt/pinrec/lib/python3*/site-packages/torch/version.py) \
@@ -75,8 +76,9 @@ LABEL org.opencontainers.image.title="pinrec" \
       org.opencontainers.image.description="Tasks and service of a gated, versioned retrieval workflow over event logs" \
       org.opencontainers.image.version=$VERSION \
       org.opencontainers.image.revision=$COMMIT
-# Large buffers are reused instead of being given back after every step; output is not held back.
-ENV PINREC_CONTAINER_IMAGE=$IMAGE PINREC_COMMIT=$COMMIT PYTHONUNBUFFERED=1 \
+# Large buffers are reused instead of being given back after every step; output is not held back; ONNX Runtime, which
+# sends its maker events over the network by default, sends none.
+ENV PINREC_CONTAINER_IMAGE=$IMAGE PINREC_COMMIT=$COMMIT PYTHONUNBUFFERED=1 ORT_DISABLE_TELEMETRY=1 \
     MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296
 USER 10001
 WORKDIR /home/pinrec

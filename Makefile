@@ -11,6 +11,7 @@ DEMO := pipelines/configs/demo.toml
 VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' pinrec_core/__init__.py)
 COMMIT = $(shell git rev-parse HEAD 2>/dev/null)$(if $(shell git status --porcelain 2>/dev/null),+changes)
 IMAGE ?= pinrec:$(VERSION)
+TORCH ?= cpu
 
 .PHONY: run test test-containers image lint compile clean
 .DEFAULT_GOAL := test
@@ -37,12 +38,12 @@ test: lint
 image: $(STAMP)
 	torch=$$($(BIN)/python -c "from importlib.metadata import version; print(version('torch'))"); case $$torch in *+cpu) \
 	    $(BIN)/python -m pip download --quiet --no-deps --dest wheels torch==$$torch;; esac
-	docker build $(DOCKER_BUILD_OPTIONS) --build-arg IMAGE=$(IMAGE) --build-arg COMMIT=$(COMMIT) \
-	    --build-arg VERSION=$(VERSION) -t $(IMAGE) .
+	docker build $(DOCKER_BUILD_OPTIONS) --build-arg TORCH=$(TORCH) --build-arg VERSION=$(VERSION) \
+	    --build-arg COMMIT=$(COMMIT) --build-arg IMAGE=$(IMAGE) -t $(IMAGE) .
 
-test-containers: export PINREC_IMAGE = pinrec:tested
+test-containers: export PINREC_TESTED_IMAGE = pinrec:tested
 test-containers: $(STAMP)
-	if docker info >/dev/null 2>&1; then $(MAKE) image IMAGE=$$PINREC_IMAGE; fi
+	if docker info >/dev/null 2>&1; then $(MAKE) image IMAGE=$$PINREC_TESTED_IMAGE; fi
 	$(BIN)/python -m pytest tests/containers
 
 compile: $(STAMP)

@@ -25,11 +25,11 @@ from docker.models.containers import Container
 from pinrec_core.config import Config, GateConfig
 from pinrec_core.logs.synth import WORLDS, write_world
 from pipelines.arguments import pipeline_arguments
+from pipelines.compile import compile_training
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "pipelines/configs/tiny.toml"
-COMPILED = ROOT / "manifests/compiled/pinrec_training.yaml"
-IMAGE = os.environ.get("PINREC_IMAGE", "pinrec:tested")
+IMAGE = os.environ.get("PINREC_TESTED_IMAGE", "pinrec:tested")
 LAST_DAY = "2026-01-08"
 UNREACHABLE = {"recall@50": 0.999}
 
@@ -56,7 +56,15 @@ def image(engine) -> docker.models.images.Image:
 def inside(engine, image) -> Callable[[str], str]:
     """What a shell command prints in a container without a network."""
     def run(command: str) -> str:
-        return engine.containers.run(image.id, ["sh", "-ec", command], network_mode="none", remove=True).decode()
+        container = engine.containers.create(image.id, ["sh", "-ec", command], network_mode="none")
+        try:
+            container.start()
+            code = container.wait()["StatusCode"]
+            # Read once it has ended: a log that is followed can lose its end with the container.
+            assert code == 0, container.logs().decode()
+            return container.logs(stderr=False).decode()
+        finally:
+            container.remove(force=True)
     return run
 
 
@@ -118,15 +126,14 @@ def rejected(image, world, promoted) -> Finished:
 def _run(world: Path, config: Config) -> Finished:
     registry = world / "registry"
     before = _runs(registry)
-    # The compiled pipeline as it is, but for the image.
-    (world / "pipeline.yaml").write_text(
-        re.sub(r"(?m)^( +image: ).*$", rf"\g<1>{IMAGE}", COMPILED.read_text("utf-8")), "utf-8")
+    pipeline = compile_training(world / "pipeline.yaml")  # the bytes of manifests/compiled, but for the image
+    pipeline.write_text(re.sub(r"(?m)^( +image: ).*$", rf"\g<1>{IMAGE}", pipeline.read_text("utf-8")), "utf-8")
     (world / "arguments.json").write_text(json.dumps(pipeline_arguments(
         config, events=str(world / "data/events"), catalog=str(world / "data/catalog"), registry=str(registry),
         date=LAST_DAY)), "utf-8")
     done = subprocess.run(
-        [sys.executable, Path(__file__).with_name("run_compiled.py"), world / "pipeline.yaml", world / "arguments.json",
-         world], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=world)
+        [sys.executable, Path(__file__).with_name("run_compiled.py"), pipeline, world / "arguments.json", world],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=world)
     made = _runs(registry) - before
     assert len(made) == 1, f"{len(made)} run folders were made\n{done.stdout[-8000:]}"
     return Finished(registry, made.pop(), done.stdout)

@@ -47,6 +47,7 @@ def test_a_service_with_live_releases_is_healthy_and_answers(started, promoted):
     answer = json.loads(output)
     assert answer["release_id"] == read_aliases(str(promoted.registry))[0].surfaces["home"].live
     assert len({item["item_id"] for item in answer["items"]}) == 5
+    assert b"telemetry" not in container.logs(), "ONNX Runtime tells nobody"
 
 
 def test_a_service_with_nothing_to_serve_is_not(started, tmp_path):
