@@ -1,6 +1,7 @@
 # make run    set up, generate the demo world, run the whole workflow on it, print the table
 # make test   set up, lint, all tests
 # make minikube   the same workflow on a cluster on this machine, step by step as in docs/minikube.md
+# make image  the container image; make test-containers builds one and runs the pipeline in it: docs/image.md
 # A second call skips what is done.
 
 PYTHON := $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
@@ -20,7 +21,12 @@ DOCTOR := $(BIN)/pinrec doctor --config $(DEMO) --target minikube
 # After a step: what the doctor says of the cluster, and no further step.
 OR_ADVICE := || { $(DOCTOR); exit 1; }
 
-.PHONY: run test minikube lint compile clean
+VERSION := $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' pinrec_core/__init__.py)
+COMMIT = $(shell git rev-parse HEAD 2>/dev/null)$(if $(shell git status --porcelain 2>/dev/null),+changes)
+IMAGE ?= pinrec:$(VERSION)
+TORCH ?= cpu
+
+.PHONY: run test test-containers image minikube lint compile clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml constraints.txt
@@ -62,6 +68,18 @@ lint: $(STAMP)
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Where torch is a build for the CPU of another source than the package index, its wheel is taken into the build.
+image: $(STAMP)
+	torch=$$($(BIN)/python -c "from importlib.metadata import version; print(version('torch'))"); case $$torch in *+cpu) \
+	    $(BIN)/python -m pip download --quiet --no-deps --dest wheels torch==$$torch;; esac
+	docker build $(DOCKER_BUILD_OPTIONS) --build-arg TORCH=$(TORCH) --build-arg VERSION=$(VERSION) \
+	    --build-arg COMMIT=$(COMMIT) --build-arg IMAGE=$(IMAGE) -t $(IMAGE) .
+
+test-containers: export PINREC_TESTED_IMAGE = pinrec:tested
+test-containers: $(STAMP)
+	if docker info >/dev/null 2>&1; then $(MAKE) image IMAGE=$$PINREC_TESTED_IMAGE; fi
+	$(BIN)/python -m pytest tests/containers
 
 compile: $(STAMP)
 	$(BIN)/pinrec compile

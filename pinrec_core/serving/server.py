@@ -19,6 +19,7 @@ from fastapi import FastAPI
 
 from pinrec_core import storage
 from pinrec_core.config import ServeConfig
+from pinrec_core.serving.health import SCRATCH_PREFIX, leave_address
 
 _SETTINGS, _SCRATCH = "PINREC_SERVE", "PINREC_SERVE_SCRATCH"
 _KEEP_ALIVE_S = 75  # above the idle timeout of usual load balancers (60), which would else meet a closed connection
@@ -32,8 +33,9 @@ def serve(config: ServeConfig) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn repeats the signal once it is done
     if not storage.is_remote(config.registry):
         config = config.model_copy(update={"registry": str(Path(config.registry).resolve())})
-    with tempfile.TemporaryDirectory(prefix="pinrec-serve-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX) as scratch:
         _prepare_environment(config, Path(scratch))
+        leave_address(Path(scratch), config.host, config.port)
         uvicorn.run("pinrec_core.serving.server:worker_app", factory=True, host=config.host, port=config.port,
                     workers=config.workers, loop="uvloop", http="httptools", ws="none", log_config=None,
                     log_level="info", access_log=config.access_log, server_header=False, proxy_headers=False,

@@ -1,0 +1,1 @@
+"""The image, and the compiled pipeline in it: `make test-containers`."""
