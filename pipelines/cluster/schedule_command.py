@@ -133,9 +133,9 @@ def _delete(kubeflow: Kubeflow, found: list[dict[str, Any]]) -> None:
 
 def rows_of(config: Config, target: str, kubeflow: Kubeflow) -> list[dict[str, Any]]:
     """A row per schedule that is declared for a target or found there."""
-    from pipelines.cluster.kubeflow import version_name
     from pipelines.cluster.recurring import ours, runs_now, state_of, wanted
     from pipelines.cluster.submission import compiled_for
+    from pipelines.compile import version_name
 
     declared = _declared(config, target)
     version = version_name(compiled_for(config, target)) if declared else ""

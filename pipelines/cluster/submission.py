@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
-import subprocess
-import sys
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,17 +18,10 @@ from pipelines.cluster.kubeflow import Kubeflow, Version
 
 
 def compiled_for(config: Config, name: str) -> bytes:
-    """The pipeline as YAML, as the target runs it. In a process of its own: what is compiled in is read at import."""
-    target = config.target(name)
-    chosen = {"PINREC_IMAGE": target.image, "PINREC_NOTIFY_SECRET": target.notify_secret,
-              "PINREC_CLAIM": f"{target.claim}:{target.claim_folder}" if target.claim else ""}
-    with tempfile.TemporaryDirectory(prefix="pinrec-compile-") as folder:
-        file = Path(folder, "pipeline.yaml")
-        done = subprocess.run([sys.executable, "-m", "pipelines.cli", "compile", "--output", file], text=True,
-                              env=os.environ | chosen, capture_output=True, check=False)
-        if done.returncode:
-            raise ConfigError(f"target {name!r} does not compile: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
-        return file.read_bytes()
+    """The pipeline as YAML, as the target runs it."""
+    from pipelines.compile import compiled  # loads kfp
+
+    return compiled(config, name)
 
 
 def arguments_for(config: Config, target: TargetConfig, date: str, *, previous: str = "",
