@@ -66,11 +66,11 @@ def _on_cluster(config: Config, target: str, first: str, last: str, promote: boo
     from pipelines.backfill.plan import dates_between
     from pipelines.cluster.backfill import ClusterBackfill
     from pipelines.cluster.kubeflow import Kubeflow
-    from pipelines.compile import compiled
+    from pipelines.cluster.submission import compiled_for
 
     dates = dates_between(first, last)
     kubeflow = Kubeflow(target, config.target(target))
-    version = kubeflow.version(compiled(config, target))
+    version = kubeflow.version(compiled_for(config, target))
     return ClusterBackfill(config, kubeflow, version, go_live=promote, tell=_tell).run(dates)
 
 

@@ -5,7 +5,6 @@ The namespace goes along only where the backend keeps users apart; a backend of 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -16,8 +15,6 @@ from pinrec_core.config.target import TargetConfig
 from pinrec_core.errors import ConfigError
 from pipelines.cluster.errors import ApiError
 from pipelines.cluster.transport import Patience, Request, Transport
-
-PIPELINE = "pinrec-training"
 
 
 class Version(NamedTuple):
@@ -30,11 +27,6 @@ class Version(NamedTuple):
     def reference(self) -> dict[str, str]:
         """As a run or a recurring run names it."""
         return {"pipeline_id": self.pipeline_id, "pipeline_version_id": self.version_id}
-
-
-def version_name(yaml: bytes) -> str:
-    """The name of the pipeline version that holds this YAML: other content never has the same."""
-    return f"{PIPELINE}-{hashlib.sha256(yaml).hexdigest()[:12]}"
 
 
 class Kubeflow:
@@ -77,11 +69,16 @@ class Kubeflow:
                            self.target.experiment, {"namespace": self.namespace})
 
     def version(self, yaml: bytes) -> Version:
-        """The pipeline version with this content; it is uploaded if it is not there."""
-        name = version_name(yaml)
-        body = {"name": PIPELINE, "display_name": PIPELINE} | self._owner()
-        pipeline_id = self.transport.create_once(self._pipeline, lambda: self.transport.send(
-            Request("POST", "/pipelines", f"create pipeline {PIPELINE!r}", body=body)))["pipeline_id"]
+        """The pipeline version with this content; it is uploaded if it is not there, named as `compile` names it."""
+        from pipelines.compile import version_name  # these load kfp
+        from pipelines.training import NAME, TITLE
+
+        name, owner = version_name(yaml), {"namespace": self.namespace}
+        body = {"name": NAME, "display_name": TITLE} | self._owner()
+        pipeline_id = self.transport.create_once(
+            lambda: self._named("/pipelines", "pipelines", f"look for pipeline {TITLE!r}", TITLE, owner),
+            lambda: self.transport.send(Request("POST", "/pipelines", f"create pipeline {TITLE!r}", body=body))
+        )["pipeline_id"]
         version = self.transport.create_once(
             lambda: self._named(f"/pipelines/{pipeline_id}/versions", "pipeline_versions",
                                 f"look for pipeline version {name!r}", name),
@@ -141,10 +138,6 @@ class Kubeflow:
         except ApiError as error:
             if error.status != 404:
                 raise
-
-    def _pipeline(self) -> dict[str, Any] | None:
-        return self._named("/pipelines", "pipelines", f"look for pipeline {PIPELINE!r}", PIPELINE,
-                           {"namespace": self.namespace})
 
     def _owner(self) -> dict[str, str]:
         return {"namespace": self.namespace} if self.namespace else {}

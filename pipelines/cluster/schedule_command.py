@@ -36,12 +36,12 @@ def apply(config: ConfigFile, target: OfTarget = "",
     settings = Config.load(config)
     from pipelines.cluster.recurring import ours, wanted
     from pipelines.cluster.replace import make_agree
-    from pipelines.compile import compiled
+    from pipelines.cluster.submission import compiled_for
 
     for name, kubeflow in _clusters(settings, target):
         declared = _declared(settings, name)
         found = ours(kubeflow.recurring_runs(), settings.name)
-        version = kubeflow.version(compiled(settings, name)) if declared else None
+        version = kubeflow.version(compiled_for(settings, name)) if declared else None
         for schedule in declared:
             done = make_agree(kubeflow, wanted(settings, schedule, version.name), version, found.pop(schedule, []))
             typer.echo(f"{name}  {schedule}  {done}")
@@ -133,12 +133,12 @@ def _delete(kubeflow: Kubeflow, found: list[dict[str, Any]]) -> None:
 
 def rows_of(config: Config, target: str, kubeflow: Kubeflow) -> list[dict[str, Any]]:
     """A row per schedule that is declared for a target or found there."""
-    from pipelines.cluster.kubeflow import version_name
     from pipelines.cluster.recurring import ours, runs_now, state_of, wanted
-    from pipelines.compile import compiled
+    from pipelines.cluster.submission import compiled_for
+    from pipelines.compile import version_name
 
     declared = _declared(config, target)
-    version = version_name(compiled(config, target)) if declared else ""
+    version = version_name(compiled_for(config, target)) if declared else ""
     found = ours(kubeflow.recurring_runs(), config.name)
     rows = []
     for name in sorted({*declared, *found}):

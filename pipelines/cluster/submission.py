@@ -17,6 +17,13 @@ from pipelines.arguments import pipeline_arguments
 from pipelines.cluster.kubeflow import Kubeflow, Version
 
 
+def compiled_for(config: Config, name: str) -> bytes:
+    """The pipeline as YAML, as the target runs it."""
+    from pipelines.compile import compiled  # loads kfp
+
+    return compiled(config, name)
+
+
 def arguments_for(config: Config, target: TargetConfig, date: str, *, previous: str = "",
                   go_live: bool = True) -> dict[str, Any]:
     """The arguments of a run that reads and writes where the target's data is."""

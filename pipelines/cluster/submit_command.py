@@ -26,14 +26,13 @@ def submit(
     from pinrec_core.logs.aggregation.window import last_day
     from pipelines.cluster.ending import ending, follow
     from pipelines.cluster.kubeflow import Kubeflow
-    from pipelines.cluster.submission import arguments_for, date_of, run_body, run_name
-    from pipelines.compile import compiled
+    from pipelines.cluster.submission import arguments_for, compiled_for, date_of, run_body, run_name
     from pipelines.conclusion import EXIT_CODES
 
     kubeflow = Kubeflow(target, settings.target(target))
     date = date_of(kubeflow.target, date)
     last_day(date)
-    version = kubeflow.version(compiled(settings, target))
+    version = kubeflow.version(compiled_for(settings, target))
     arguments = arguments_for(settings, kubeflow.target, date, previous=previous)
     run = kubeflow.create_run(run_body(kubeflow, version, run_name(settings, date), arguments))
     told = {"run_id": run["run_id"], "name": run["display_name"], "page": kubeflow.run_page(run["run_id"]),

@@ -40,7 +40,7 @@ def test_a_status_is_one_line_and_an_exit_code(pinrec, server, command, status, 
 
 @pytest.mark.parametrize(("what", "path"), [
     ("look for experiment 'pinrec'", "GET /experiments"), ("create experiment 'pinrec'", "POST /experiments"),
-    ("create pipeline 'pinrec-training'", "POST /pipelines$"), ("upload pipeline version", "POST /pipelines/upload"),
+    ("create pipeline 'PinRec training'", "POST /pipelines$"), ("upload pipeline version", "POST /pipelines/upload"),
     ("create run 'tiny-2026-01-08-", "POST /runs"), ("look at run", "GET /runs/")])
 def test_the_line_says_what_was_asked(pinrec, server, what, path):
     server.fail(path, 403)

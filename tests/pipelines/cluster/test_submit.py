@@ -32,7 +32,7 @@ def test_a_run_is_created_with_the_arguments_of_a_local_one(pinrec, server, worl
         date="2026-01-08")
     assert run["service_account"] == "pipeline-runner"
     (experiment,), (pipeline,) = server.experiments.values(), server.pipelines.values()
-    assert (experiment["display_name"], pipeline["display_name"]) == ("pinrec", "pinrec-training")
+    assert (experiment["display_name"], pipeline["display_name"]) == ("pinrec", "PinRec training")
     assert run["experiment_id"] == experiment["experiment_id"]
 
 
