@@ -65,6 +65,8 @@ test: lint
 
 compile: $(STAMP)
 	$(BIN)/pinrec compile
+	for target in minikube gke; do for form in yaml resources; do \
+		$(BIN)/pinrec compile --config $(DEMO) --target $$target --format $$form || exit 1; done; done
 
 clean:
 	rm -rf .venv work build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

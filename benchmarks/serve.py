@@ -7,8 +7,9 @@ Releases are invented (serve_data.py, serve_model.py): 6 query vectors (2 outcom
 user id from the release; asked for few users, who return, and for many, who do not. The service runs as its command
 does; a driver in another process (serve_driver.py) sends requests at a fixed rate and waits for none of them, so that
 queueing shows: at 80 requests/s, then ever more until errors appear or p99 reaches 100 ms. Beside it, in one process
-and thread and without a service (serve_alone.py): the model, Faiss, both, the retriever, and a plain two-tower lookup
-in the same index. On as many cores as there are workers the driver takes its share of them too.
+and thread and without a service (serve_alone.py): the model, Faiss, both in a row and as often as a worker is asked at
+80/s, the retriever, and a plain two-tower lookup in the same index. On as many cores as there are workers the driver
+takes its share of them too.
 
 - small, large:       width 128, 2 layers and width 256, 4 layers; 12,000 items, history 64
 - small-1m, large-1m: the same with 1,000,000 items, which take some minutes to make, once below --work
@@ -31,6 +32,8 @@ from pathlib import Path
 from serve_data import SURFACE, USERS, Case, registry_of
 from serve_report import print_tables
 from serve_server import HERE, Server
+
+from pinrec_core.serving.server import ALLOCATOR
 
 logger = logging.getLogger("pinrec")
 PARTS = {"small": Case(128, 2, 12_000), "large": Case(256, 4, 12_000), "small-1m": Case(128, 2, 1_000_000),
@@ -61,7 +64,7 @@ def measure(case: Case, options: argparse.Namespace) -> dict:
     registry = registry_of(case, options.work.resolve())
     with tempfile.TemporaryDirectory() as scratch:
         alone = _call("serve_alone.py", registry=str(registry), surface=SURFACE, n=N, users=USERS, scratch=scratch,
-                      seconds=options.seconds / 4)
+                      seconds=options.seconds / 4, rate=BASE_RATE / options.workers)
     logger.info("%s alone: %s", case.name, alone)
     with Server(registry, options.workers, options.work / case.name / "serve.log") as server:
         _drive(server, BASE_RATE, min(options.seconds, 3))  # warm
@@ -103,12 +106,14 @@ def _drive(server: Server, rate: int, seconds: float, users: int = USERS) -> dic
 
 
 def _beside(row: dict, alone: dict) -> dict:
-    """With its ratios to the model and Faiss alone."""
-    return row | {f"{name}_ratio": row[f"{name}_ms"] / alone["model + faiss"][f"{name}_ms"] for name in ("p50", "cpu")}
+    """With its ratios to the model and Faiss alone: asked as often at the base rate, in a row at the others."""
+    parts = alone["paced" if row["rate"] == BASE_RATE else "model + faiss"]
+    return row | {f"{name}_ratio": row[f"{name}_ms"] / parts[f"{name}_ms"] for name in ("p50", "cpu")}
 
 
 def _call(script: str, **told) -> dict:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent)}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(HERE.parent),
+                                "GLIBC_TUNABLES": ALLOCATOR}
     done = subprocess.run([sys.executable, str(HERE / script), json.dumps(told)], env=environment, capture_output=True,
                           text=True, check=False)
     if done.returncode:

@@ -1,10 +1,13 @@
 """What a request costs without a service, in one process and one thread: the parts of benchmarks/serve.py beside it.
 
-    python benchmarks/serve_alone.py '{"registry": ..., "surface": "home", "seconds": 3, "n": 100, "users": 20000}'
+    python benchmarks/serve_alone.py '{"registry": ..., "surface": "home", "seconds": 3, "n": 100, "users": 20000,
+                                     "rate": 40}'
 
 model       tokens to query vectors, by the engine that serves: the whole history, all steps and outcomes
 faiss       the search of these vectors, n neighbours each
 retriever   what the service calls: both, and budgets, merging and interleaving
+paced       model and faiss for one request after another, at the rate that a worker has in the service's slowest run:
+            what is asked seldom finds caches cold, and costs up to twice as much as in a row
 two_tower   a plain lookup: one query vector, the mean of the history's item vectors, n neighbours in the same index
 
 Prints one line of JSON: milliseconds per request of each, by the clock (p50) and of the processor (mean).
@@ -13,6 +16,7 @@ Prints one line of JSON: milliseconds per request of each, by the clock (p50) an
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -54,6 +58,11 @@ class Alone:
         """Their neighbours."""
         self.retriever.index.search(queries_MD, self.told["n"])
 
+    def parts(self, asked: tuple[Inputs, np.ndarray]) -> None:
+        """Model and Faiss for one request."""
+        self.model(asked[0])
+        self.faiss(asked[1])
+
     def whole(self, history: History) -> None:
         """Candidates."""
         self.retriever.retrieve([history], self.told["surface"], self.now, n=self.told["n"])
@@ -78,12 +87,13 @@ class Alone:
                 for history in self.histories]
 
 
-def per_request(call: Callable, inputs: list, seconds: float) -> dict[str, float]:
-    """Milliseconds of a call, inputs taken in turn."""
+def per_request(call: Callable, inputs: list, seconds: float, rate: float = math.inf) -> dict[str, float]:
+    """Milliseconds of a call, inputs taken in turn, `rate` a second at most."""
     for number in range(WARM):
         call(inputs[number % len(inputs)])
     clock, cpu, until = [], time.process_time(), time.perf_counter() + seconds
     while time.perf_counter() < until:
+        time.sleep(1 / rate)
         start = time.perf_counter()
         call(inputs[len(clock) % len(inputs)])
         clock.append(time.perf_counter() - start)
@@ -96,12 +106,14 @@ def main() -> None:
     torch.set_num_threads(1)
     set_threads(1)
     alone = Alone(json.loads(sys.argv[1]))
-    seconds, queries = alone.told["seconds"], alone.queries()
-    found = {"model": per_request(alone.model, alone.inputs(), seconds),
+    seconds, queries, inputs = alone.told["seconds"], alone.queries(), alone.inputs()
+    asked = list(zip(inputs, queries, strict=True))
+    found = {"model": per_request(alone.model, inputs, seconds),
              "faiss": per_request(alone.faiss, queries, seconds),
              "retriever": per_request(alone.whole, alone.histories, seconds),
+             "model + faiss": per_request(alone.parts, asked, seconds),
+             "paced": per_request(alone.parts, asked, 4 * seconds, alone.told["rate"]),
              "two_tower": per_request(alone.two_tower, alone.histories, seconds)}
-    found["model + faiss"] = {name: found["model"][name] + found["faiss"][name] for name in ("p50_ms", "cpu_ms")}
     found["engine"] = alone.retriever.generate.engine.kind.value
     found["vectors"] = float(np.mean([len(query) for query in queries]))
     print(json.dumps(found))

@@ -9,7 +9,7 @@ _RATES = {"rate": "requests/s", "users": "users", "requests": "requests", "error
           "p50_ms": "p50, ms", "p90_ms": "p90, ms", "p99_ms": "p99, ms", "answered_s": "answers/s",
           "cpu_ms": "CPU ms/request", "cpu_ratio": "x (model + Faiss)", "p50_ratio": "p50 x (model + Faiss)",
           "driver_late_p99_ms": "driver late p99, ms"}
-_ALONE = ("model", "faiss", "model + faiss", "retriever", "two_tower")
+_ALONE = ("model", "faiss", "model + faiss", "paced", "retriever", "two_tower")
 
 
 def print_tables(document: dict) -> None:

@@ -1,1 +1,1 @@
-"""Pipelines: composition of components only. training.py tells the story; compile.py and local.py run it."""
+"""Pipelines: composition of components only. training.py tells the story, pods.py what a cluster adds to it."""

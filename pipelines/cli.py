@@ -16,7 +16,9 @@ import typer
 from pinrec_core.cli.entry import Settings, build_app, execute
 from pinrec_core.cli.options import ConfigFile, last_date
 from pinrec_core.config import Config
+from pinrec_core.config.target import LOCAL
 from pipelines.backfill.command import backfill
+from pipelines.compile import Form, compile_training, default_output
 from pipelines.doctor.command import doctor
 from pipelines.options import PIPED_WIDTH, Catalog, Events, Registry, Work
 from pipelines.places import Places, absolute
@@ -37,13 +39,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def compile_(
-    output: Annotated[Path, typer.Option("--output", "-o", help="YAML file to write.")] = Path(
-        "manifests/compiled/pinrec_training.yaml"),
+    config: Annotated[Path | None, typer.Option("--config", "-c", help=(
+        "Configuration file (TOML); not needed for target local."))] = None,
+    target: Annotated[str, typer.Option("--target", "-t", help="local, or a target of the configuration.")] = LOCAL,
+    form: Annotated[Form, typer.Option("--format", "-f", help="yaml, or resources for kubectl apply.")] = Form.YAML,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help=(
+        "File to write. [default: manifests/compiled/TARGET.yaml or TARGET_resources.yaml]"))] = None,
 ) -> None:
-    """Compile the training pipeline for a cluster; PINREC_IMAGE names the image, PINREC_CLAIM a volume."""
-    from pipelines.compile import compile_training
-
-    typer.echo(compile_training(output))
+    """Compile the training pipeline for a target: its image, resources, volume and secret; see docs/compile.md."""
+    settings = Config.load(config) if config else None
+    typer.echo(compile_training(output or default_output(target, form), settings, target, form))
 
 
 def run(

@@ -4,18 +4,17 @@ Composition only. Every config section is a parameter of its own (JSON), so that
 cached training tasks valid. Tasks that depend on what is live, or that leave their result in the run's folder, are
 never cached.
 
-    pinrec compile                                   manifests/compiled/pinrec_training.yaml
-    pinrec run --config pipelines/configs/demo.toml  the same tasks on this machine
+    pinrec run --config FILE                      on this machine
+    pinrec compile --config FILE --target NAME    for a cluster; what a target gives the pods: pipelines/pods.py
 """
 
-from kfp import dsl, kubernetes
+from kfp import dsl
 
 from components.aggregate_logs import aggregate_logs
 from components.build_index import build_index
 from components.evaluate import evaluate
 from components.finetune import finetune as finetune_surface
 from components.gate import gate as judge
-from components.image import CLAIM, CLAIM_FOLDER, NOTIFY_SECRET, SECRET_KEY
 from components.notify import notify as tell
 from components.pretrain import pretrain as pretrain_base
 from components.promote import promote
@@ -24,6 +23,7 @@ from components.resolve_live import resolve_live
 from components.validate_data import validate_data
 from components.verify_release import verify_release
 
+NAME, TITLE = "pinrec-training", "PinRec training"
 RUN_ID = dsl.PIPELINE_JOB_NAME_PLACEHOLDER  # only for tasks that are never cached: it is new in every run
 
 
@@ -32,19 +32,7 @@ def fresh(task: dsl.PipelineTask) -> dsl.PipelineTask:
     return task.set_caching_options(False)
 
 
-def on_volume(task: dsl.PipelineTask) -> dsl.PipelineTask:
-    """A task that mounts the volume of PINREC_CLAIM, if the pipeline is compiled with one."""
-    return kubernetes.mount_pvc(task, pvc_name=CLAIM, mount_path=CLAIM_FOLDER) if CLAIM else task
-
-
-def with_secret(task: dsl.PipelineTask) -> dsl.PipelineTask:
-    """A task that has the secret of PINREC_NOTIFY_SECRET in its environment, if the pipeline is compiled with one."""
-    if not NOTIFY_SECRET:
-        return task
-    return kubernetes.use_secret_as_env(task, secret_name=NOTIFY_SECRET, secret_key_to_env={SECRET_KEY: SECRET_KEY})
-
-
-@dsl.pipeline(name="pinrec-training")
+@dsl.pipeline(name=NAME, display_name=TITLE)
 def pinrec_training(
     events: str, catalog: str, registry: str, date: str, surfaces: list,
     log: str, aggregate: str, validate: str, model: str, pretrain: str, finetune: str,
@@ -53,7 +41,7 @@ def pinrec_training(
 ):
     """Event logs to gated, verified, reversible retrieval releases."""
     # Whatever happens below: people are told, and outcome and report are in the run's folder.
-    notice = fresh(with_secret(tell(registry=registry, run_id=RUN_ID, notify=notify))).set_display_name("Notify")
+    notice = fresh(tell(registry=registry, run_id=RUN_ID, notify=notify)).set_display_name("Notify")
 
     with dsl.ExitHandler(notice, name="run"):
         # Events and catalog become one training dataset; rows in = rows kept + quarantined + duplicates.
@@ -67,15 +55,15 @@ def pinrec_training(
             dataset=dataset, validate=validate, registry=registry, run_id=RUN_ID)).set_display_name("Validate data")
 
         # One base model learns from all surfaces.
-        base = on_volume(pretrain_base(
+        base = pretrain_base(
             dataset=dataset, model=model, pretrain=pretrain,
-            launch=launch)).after(checked).set_display_name("Pretrain")
+            launch=launch).after(checked).set_display_name("Pretrain")
 
         with dsl.ParallelFor(surfaces, name="candidates") as surface:
             # Each surface gets a candidate of its own ...
-            candidate = on_volume(finetune_surface(
+            candidate = finetune_surface(
                 dataset=dataset, base=base.outputs["base"], surface=surface, finetune=finetune,
-                launch=launch)).set_display_name("Finetune")
+                launch=launch).set_display_name("Finetune")
 
             # ... that would take the place of a release ...
             current = fresh(resolve_live(

@@ -24,9 +24,12 @@ def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on. [default: serve.host]")] = "",
     port: Annotated[int | None, typer.Option("--port", help="[default: serve.port]")] = None,
     workers: Annotated[int | None, typer.Option("--workers", help="Processes. [default: serve.workers]")] = None,
+    store: Annotated[str, typer.Option("--store", envvar="PINREC_STORE", help=(
+        "URL of the Redis that keeps recent events; in the environment, where others do not read its password. "
+        "[default: serve.store]"))] = "",
 ) -> None:
     """Answer requests for items over HTTP from the live releases of a registry, until stopped."""
-    given = {"registry": registry, "host": host, "port": port, "workers": workers}
+    given = {"registry": registry, "host": host, "port": port, "workers": workers, "store": store}
     settings = _settings(config, {name: value for name, value in given.items() if value not in ("", None)})
     from pinrec_core.serving.server import serve as run
 

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from pinrec_core.config.data import AggregateConfig, ValidateConfig
 from pinrec_core.config.evaluation import EvaluationConfig
 from pinrec_core.config.gate import GateConfig
-from pinrec_core.config.launch import LaunchConfig
+from pinrec_core.config.launch import LaunchConfig, Launcher
 from pinrec_core.config.log import LogConfig
 from pinrec_core.config.model import ModelConfig
 from pinrec_core.config.notify import NotifyConfig
@@ -20,7 +20,7 @@ from pinrec_core.config.retrieval import GenerationConfig, IndexConfig
 from pinrec_core.config.schedule import ScheduleConfig
 from pinrec_core.config.section import Level, Section
 from pinrec_core.config.serve import ServeConfig
-from pinrec_core.config.target import LOCAL, TargetConfig
+from pinrec_core.config.target import DIGEST, LOCAL, SECRET_KEY, TargetConfig
 from pinrec_core.config.training import FinetuneConfig, PretrainConfig
 from pinrec_core.errors import ConfigError, explain
 
@@ -60,6 +60,13 @@ class Config(Section):
         except ValidationError as error:
             raise ConfigError(f"{path}: {explain(cls, error)}") from error
 
+    def target(self, name: str) -> TargetConfig:
+        """The section [targets.NAME]. Raises ConfigError if there is none."""
+        if name not in self.targets:
+            raise ConfigError(f"no target {name!r}: targets of configuration {self.name!r} are {sorted(self.targets)}; "
+                              f"write [targets.{name}]")
+        return self.targets[name]
+
     @model_validator(mode="after")
     def _surfaces_agree(self) -> Self:
         surfaces = set(self.log.surfaces)
@@ -83,6 +90,24 @@ class Config(Section):
             if schedule.target not in self.targets:
                 raise ValueError(f"schedules.{name}.target: no target {schedule.target!r}; targets are "
                                  f"{sorted(self.targets)}")
+        return self
+
+    @model_validator(mode="after")
+    def _targets_have_what_the_steps_need(self) -> Self:
+        """What the exit step and the launcher would miss in their pods."""
+        job = self.launch.trainjob
+        for name, target in self.targets.items():
+            if self.notify.webhook and not target.notify_secret:
+                raise ValueError(f"targets.{name}.notify_secret is empty, so that notify.webhook would get nothing; "
+                                 f"name the Kubernetes secret with the key {SECRET_KEY}")
+            if self.launch.launcher is not Launcher.TRAINJOB:
+                continue
+            if (target.claim, target.claim_folder) != (job.claim, job.volume):
+                raise ValueError(f"targets.{name} mounts claim {target.claim!r} at {target.claim_folder}, "
+                                 f"launch.trainjob {job.claim!r} at {job.volume}; step and TrainJob share one volume")
+            if target.production and not DIGEST.match(job.image):
+                raise ValueError(f"launch.trainjob.image {job.image!r} is no digest, but targets.{name} is of "
+                                 "production; write name@sha256:...")
         return self
 
     @model_validator(mode="after")

@@ -59,8 +59,9 @@ def merge_owners(vector_BQD: np.ndarray, merge_cosine: float, kind_Q: np.ndarray
     those of different kinds never join.
     """
     B, Q = vector_BQD.shape[:2]
-    kind_Q = np.broadcast_to(kind_Q, Q)
-    cosine_BQQ = np.where(kind_Q[:, None] == kind_Q, vector_BQD @ vector_BQD.transpose(0, 2, 1), -np.inf)
+    cosine_BQQ = vector_BQD @ vector_BQD.transpose(0, 2, 1)
+    if np.any(kind_Q):
+        cosine_BQQ = np.where(kind_Q[:, None] == kind_Q, cosine_BQQ, -np.inf)
     owner_BQ = np.tile(np.arange(Q), (B, 1))
     if not (cosine_BQQ[:, _earlier(Q)] > merge_cosine).any():
         return owner_BQ

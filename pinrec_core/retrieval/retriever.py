@@ -145,6 +145,8 @@ def _interleaved(kept: KeptQueries, score_BPK: np.ndarray, item_BPK: np.ndarray,
                picked(kept.outcome_BP, query_BN),
                picked(kept.offset_BP, query_BN),
                picked(kept.step_BP, query_BN))
+    if claims.filled_BN.all():
+        return Candidates(*columns), ~claims.complete_B
     blanks = (NO_ITEM, np.float32(-np.inf), -1, -1, -1)
     filled = [np.where(claims.filled_BN, values, blank) for values, blank in zip(columns, blanks, strict=True)]
     return Candidates(*filled), ~claims.complete_B

@@ -93,8 +93,11 @@ def search(index: ItemIndex, kept: KeptQueries, k: int, filters: Filters, *,
     score_MK, item_MK = index.search(kept.search_BPD[mask], k + filters.most_excluded, subset=filters.subset,
                                      exhaustive=exhaustive)
     shape = (*mask.shape, score_MK.shape[1])
-    score_BPK, item_BPK = np.full(shape, -np.inf, np.float32), np.full(shape, NO_ITEM, np.int64)
-    score_BPK[mask], item_BPK[mask] = score_MK, item_MK
+    if len(score_MK) == mask.size:  # no padding
+        score_BPK, item_BPK = score_MK.reshape(shape), item_MK.reshape(shape)
+    else:
+        score_BPK, item_BPK = np.full(shape, -np.inf, np.float32), np.full(shape, NO_ITEM, np.int64)
+        score_BPK[mask], item_BPK[mask] = score_MK, item_MK
     return _without_excluded(score_BPK, item_BPK, filters, k) if filters.most_excluded else (score_BPK, item_BPK)
 
 

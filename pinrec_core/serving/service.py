@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from pathlib import Path
 
@@ -37,6 +38,8 @@ class Service:
         self.batcher.start()
         self.releases.start()
         await asyncio.to_thread(self.releases.first_look.wait)
+        gc.collect()
+        gc.freeze()  # what stays is never looked at again: no pause of a collection that finds nothing
 
     async def stop(self) -> None:
         """Answer what is queued and let go."""

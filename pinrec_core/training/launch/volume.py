@@ -50,8 +50,8 @@ def share(job: Job, config: LaunchConfig) -> SharedJob:
     volume = Path(config.trainjob.volume)
     if not volume.is_dir():
         raise ConfigError(f"trainjob.volume {volume} is no folder here: this step does not mount claim "
-                          f"{config.trainjob.claim!r}; compile the pipeline with PINREC_CLAIM={config.trainjob.claim}:"
-                          f"{volume}, or mount it where you run this")
+                          f"{config.trainjob.claim!r}; set claim and claim_folder of the target and compile for it, or "
+                          "mount it where you run this")
     inputs = {"dataset": "dataset", "base": "model"} if isinstance(job, FinetuneJob) else {"dataset": "dataset"}
     fingerprints = {role: read_manifest(getattr(job, role), kind, verify=False).fingerprint
                     for role, kind in inputs.items()}

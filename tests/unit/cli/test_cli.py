@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 import pinrec_core
 from pinrec_core.cli import serve
@@ -150,6 +151,15 @@ def test_serve_needs_a_registry(capsys, monkeypatch):
 def test_what_serve_is_told(config, given, expected):
     settings = serve._settings(CONFIGS / config if config else None, given)
     assert {name: getattr(settings, name) for name in expected} == expected
+
+
+def test_serve_reads_registry_and_store_from_the_environment(monkeypatch):
+    command = typer.main.get_command(build_app(Settings())).commands["serve"]
+    monkeypatch.setenv("PINREC_REGISTRY", "gs://b/r")
+    monkeypatch.setenv("PINREC_STORE", "redis://:secret@store:6379/0")
+    told = command.make_context("serve", []).params
+    assert (told["registry"], told["store"]) == ("gs://b/r", "redis://:secret@store:6379/0")
+    assert command.make_context("serve", ["--store", "redis://other:1/0"]).params["store"] == "redis://other:1/0"
 
 
 def test_serve_takes_no_impossible_values():

@@ -89,7 +89,7 @@ class Got(NamedTuple):
 class Load:
     """Clients that ask home for users, one request after the other each; use as a context."""
 
-    def __init__(self, server: Server, time_ms: int, clients: int = 4, pause_s: float = 0.04):
+    def __init__(self, server: Server, time_ms: int, clients: int = 4, pause_s: float = 0.03):
         self._server, self._time_ms, self._pause_s = server, time_ms, pause_s
         self.got: list[Got] = []
         self._over = threading.Event()

@@ -170,7 +170,7 @@ def test_what_the_cluster_refuses_is_said(cluster, config, job):
 
 def test_a_step_without_the_volume_says_how_to_get_it(config, job, tmp_path):
     settings = config.trainjob.model_copy(update={"volume": str(tmp_path / "absent")})
-    with pytest.raises(ConfigError, match="PINREC_CLAIM=pinrec:.*absent"):
+    with pytest.raises(ConfigError, match="absent is no folder here.*claim .pinrec.; set claim and claim_folder"):
         launch(job, config.model_copy(update={"trainjob": settings}))
 
 
