@@ -8,7 +8,7 @@ from components.image import IMAGE
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def aggregate_logs(
     events: str, catalog: str, date: str, log: str, aggregate: str,
-    dataset: dsl.Output[dsl.Dataset], metrics: dsl.Output[dsl.Metrics], previous: str = "",
+    dataset: dsl.Output[dsl.Dataset], metrics: dsl.Output[dsl.Metrics], previous: str = "", store: str = "",
 ):
     """Turn the event partitions up to a date into the training dataset.
 
@@ -18,17 +18,22 @@ def aggregate_logs(
         date: Last day to read, inclusive, YYYY-MM-DD.
         log: Section [log] as JSON.
         aggregate: Section [aggregate] as JSON.
+        previous: An earlier dataset of this log, whose cleaned partitions are taken over; "" = read everything.
+        store: Folder or URI for the data, of which the artifact then says only where they are; "" = it holds them.
+
+    Returns:
         dataset: Items, sequences, feed views, statistics and quarantined rows.
         metrics: Row counts.
-        previous: An earlier dataset of this log, whose cleaned partitions are taken over; "" = read everything.
     """
     from pathlib import Path
 
     from components.artifacts import describe, log_metrics
     from pinrec_core.config import AggregateConfig, LogConfig
     from pinrec_core.logs.aggregate import aggregate_logs as run
+    from pinrec_core.store import kept
 
-    manifest = run(events, catalog, Path(dataset.path), log=LogConfig.parse(log),
-                   aggregate=AggregateConfig.parse(aggregate), date=date, previous=previous)
+    with kept(Path(dataset.path), store) as output:
+        manifest = run(events, catalog, output, log=LogConfig.parse(log),
+                       aggregate=AggregateConfig.parse(aggregate), date=date, previous=previous)
     describe(dataset, manifest)
     log_metrics(metrics, manifest.counts)

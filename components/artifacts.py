@@ -12,7 +12,7 @@ import math
 import sys
 import traceback
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,27 @@ from pinrec_core.config import LaunchConfig
 from pinrec_core.errors import EXIT_PREEMPTED, Preempted
 from pinrec_core.manifest import Manifest
 from pinrec_core.report.run_folder import LAST_LINES, record_failure, run_folder
+from pinrec_core.store import address
 from pinrec_core.training.job import Job
 from pinrec_core.training.launch.start import launch
 
 logger = logging.getLogger("pinrec")
 
 
-def describe(artifact: Any, manifest: Manifest) -> None:
-    """Put fingerprint, kind and counts of an output on its artifact, where the KFP interface shows them."""
-    artifact.metadata.update({"kind": manifest.kind, "fingerprint": manifest.fingerprint, **manifest.counts})
+def describe(artifact: Any, manifest: Manifest, **more: str) -> None:
+    """Put fingerprint, kind, counts and what else tells it apart on an artifact, where the KFP interface shows them.
+
+    Of one in a store also where that is: "data".
+    """
+    artifact.metadata.update({"kind": manifest.kind, "fingerprint": manifest.fingerprint, **manifest.counts, **more})
+    if (there := address(artifact.path)) != artifact.path:
+        artifact.metadata["data"] = there
+
+
+def uri_of(artifact: Any) -> str:
+    """Where other tasks find the data of an artifact: in the store if they are in one, else where KFP keeps it."""
+    there = address(artifact.path)
+    return artifact.uri if there == artifact.path else there
 
 
 def log_metrics(metrics: Any, values: Mapping[str, Any]) -> None:
@@ -41,6 +53,12 @@ def log_metrics(metrics: Any, values: Mapping[str, Any]) -> None:
     for name, value in numbers.items():
         metrics.log_metric(name, value)
     Path(metrics.path).write_text(json.dumps(numbers, indent=1), "utf-8")
+
+
+def write_summary(summary: Any, headline: str, sentences: Iterable[str]) -> None:
+    """Write what a step found as Markdown, which the KFP interface shows: one bold line, then one point a sentence."""
+    points = [f"- {sentence}" for sentence in sentences]
+    Path(summary.path).write_text("\n".join([f"**{headline}**", "", *points]), "utf-8")
 
 
 def folder_of(registry: str, run_id: str) -> str:

@@ -8,7 +8,7 @@ from components.image import IMAGE
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def build_index(
     dataset: dsl.Input[dsl.Dataset], verdict: dsl.Input[dsl.Artifact], surface: str, registry: str,
-    run_id: str, generation: str, index: str,
+    run_id: str, generation: str, index: str, release: dsl.Output[dsl.Artifact],
 ) -> str:
     """Put model, item index, histories, evaluation and verdict into one release, unless it is there already.
 
@@ -22,14 +22,20 @@ def build_index(
         index: Section [index] as JSON.
 
     Returns:
-        The id of the release, which is its fingerprint.
+        release: Where the release is in the registry, and what is in it.
+        Output: The id of the release, which is its fingerprint.
     """
     from pathlib import Path
 
-    from components.artifacts import failure_kept
+    from components.artifacts import describe, failure_kept
     from pinrec_core.config import GenerationConfig, IndexConfig
+    from pinrec_core.registry import release_path
     from pinrec_core.release.reuse import build_once as run
+    from pinrec_core.store import refer
 
     with failure_kept(registry, run_id, f"build-index {surface}"):
-        return run(Path(dataset.path), Path(verdict.path), registry, surface=surface,
-                   generation=GenerationConfig.parse(generation), index=IndexConfig.parse(index))
+        release_id = run(Path(dataset.path), Path(verdict.path), registry, surface=surface,
+                         generation=GenerationConfig.parse(generation), index=IndexConfig.parse(index))
+        manifest = refer(Path(release.path), release_path(registry, release_id), "release")
+    describe(release, manifest, surface=surface, release_id=release_id)
+    return release_id

@@ -8,7 +8,7 @@ from components.image import IMAGE
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def finetune(
     dataset: dsl.Input[dsl.Dataset], base: dsl.Input[dsl.Model], surface: str, finetune: str, launch: str,
-    model: dsl.Output[dsl.Model], metrics: dsl.Output[dsl.Metrics],
+    model: dsl.Output[dsl.Model], metrics: dsl.Output[dsl.Metrics], store: str = "",
 ):
     """Fit the base model to the feed views of one surface.
 
@@ -18,6 +18,9 @@ def finetune(
         surface: Name of the surface.
         finetune: Section [finetune] as JSON.
         launch: Section [launch] as JSON: where the training processes run.
+        store: Folder or URI for the model, of which the artifact then says only where it is; "" = it holds it.
+
+    Returns:
         model: The surface's candidate model.
         metrics: Facts and counts of the training run.
     """
@@ -25,9 +28,11 @@ def finetune(
 
     from components.artifacts import describe, log_metrics, train
     from pinrec_core.config import FinetuneConfig
+    from pinrec_core.store import kept
     from pinrec_core.training.job import FinetuneJob
 
-    manifest = train(FinetuneJob(dataset=Path(dataset.path), base=Path(base.path), output=Path(model.path),
-                                 surface=surface, finetune=FinetuneConfig.parse(finetune)), launch)
-    describe(model, manifest)
+    with kept(Path(model.path), store) as output:
+        manifest = train(FinetuneJob(dataset=Path(dataset.path), base=Path(base.path), output=output, surface=surface,
+                                     finetune=FinetuneConfig.parse(finetune)), launch)
+    describe(model, manifest, surface=surface)
     log_metrics(metrics, manifest.counts | manifest.facts)

@@ -22,15 +22,16 @@ def gate(
         gate: Section [gate] as JSON.
         registry: Folder or URI of the release registry.
         run_id: Names the run's folder in the registry.
-        verdict: Every rule with observed value, limit and sentence.
-        summary: The same, to read.
 
     Returns:
-        The decision ("promote" or "reject") and the surfaces to build a release for.
+        verdict: Every rule with observed value, limit and sentence.
+        summary: The same, to read.
+        decision: "promote" or "reject".
+        promoted: The surfaces to build a release for.
     """
     from pathlib import Path
 
-    from components.artifacts import describe, failure_kept, folder_of
+    from components.artifacts import describe, failure_kept, folder_of, write_summary
     from pinrec_core.config import GateConfig
     from pinrec_core.manifest import read_manifest
     from pinrec_core.release.gate import gate as run
@@ -42,8 +43,8 @@ def gate(
                      validation=Path(validation.path))
         record_training(folder_of(registry, run_id), "pretrain", Path(curve.path))
         record_gate(folder_of(registry, run_id), Path(verdict.path))
-    describe(verdict, read_manifest(verdict.path, "verdict", verify=False))
-    lines = [f"- {rule.word}: {rule.sentence}" for name, surface in judged.surfaces.items()
-             for rule in told(name, surface.rules)]
-    Path(summary.path).write_text("\n".join([f"**{judged.decision.value}**", "", *lines]), "utf-8")
+    describe(verdict, read_manifest(verdict.path, "verdict", verify=False), decision=judged.decision.value)
+    write_summary(summary, judged.decision.value, (
+        f"{rule.word}: {rule.sentence}" for name, surface in judged.surfaces.items()
+        for rule in told(name, surface.rules)))
     return judged.decision.value, judged.passed

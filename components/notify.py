@@ -15,7 +15,9 @@ def notify(registry: str, run_id: str, notify: str, page: dsl.Output[dsl.HTML]):
         registry: Folder or URI of the release registry.
         run_id: Names the run's folder in the registry.
         notify: Section [notify] as JSON.
-        page: The report.
+
+    Returns:
+        page: The report of the run, on one page.
     """
     from pathlib import Path
 
@@ -25,4 +27,5 @@ def notify(registry: str, run_id: str, notify: str, page: dsl.Output[dsl.HTML]):
     from pinrec_core.storage import read_bytes
 
     tell(folder_of(registry, run_id), notify)  # first: nothing that goes wrong with the page may silence it
+    page.metadata.update(kind="report", run=run_id)
     Path(page.path).write_bytes(read_bytes(write_run_report(folder_of(registry, run_id))))

@@ -8,7 +8,7 @@ from components.image import IMAGE
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def pretrain(
     dataset: dsl.Input[dsl.Dataset], model: str, pretrain: str, launch: str,
-    base: dsl.Output[dsl.Model], curve: dsl.Output[dsl.Artifact], metrics: dsl.Output[dsl.Metrics],
+    base: dsl.Output[dsl.Model], curve: dsl.Output[dsl.Artifact], metrics: dsl.Output[dsl.Metrics], store: str = "",
 ):
     """Train one base model on the engagements of all surfaces.
 
@@ -17,6 +17,9 @@ def pretrain(
         model: Section [model] as JSON.
         pretrain: Section [pretrain] as JSON.
         launch: Section [launch] as JSON: where the training processes run.
+        store: Folder or URI for the model, of which the artifact then says only where it is; "" = it holds it.
+
+    Returns:
         base: The base model.
         curve: Its training metrics alone, for the report.
         metrics: Facts and counts of the training run.
@@ -26,11 +29,14 @@ def pretrain(
 
     from components.artifacts import describe, log_metrics, train
     from pinrec_core.config import ModelConfig, PretrainConfig
+    from pinrec_core.store import kept
     from pinrec_core.training.job import PretrainJob
 
-    manifest = train(PretrainJob(dataset=Path(dataset.path), output=Path(base.path), model=ModelConfig.parse(model),
-                                 pretrain=PretrainConfig.parse(pretrain)), launch)
+    with kept(Path(base.path), store) as output:
+        manifest = train(PretrainJob(dataset=Path(dataset.path), output=output, model=ModelConfig.parse(model),
+                                     pretrain=PretrainConfig.parse(pretrain)), launch)
+        Path(curve.path).mkdir()
+        shutil.copy(output / "metrics.jsonl", curve.path)
     describe(base, manifest)
-    Path(curve.path).mkdir()
-    shutil.copy(Path(base.path, "metrics.jsonl"), curve.path)
+    curve.metadata.update(kind="training_curve", model=manifest.fingerprint)
     log_metrics(metrics, manifest.counts | manifest.facts)

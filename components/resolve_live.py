@@ -22,7 +22,8 @@ def resolve_live(
         index: Section [index] as JSON.
 
     Returns:
-        The id of the release ("" if none is live) and the sha256 of the allow list ("" if there is none).
+        live: The id of the release; "" if none is live.
+        allow: The sha256 of the allow list; "" if there is none.
     """
     from pathlib import Path
 

@@ -8,7 +8,7 @@ from components.image import IMAGE
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def validate_data(
     dataset: dsl.Input[dsl.Dataset], validate: str, registry: str, run_id: str,
-    validation: dsl.Output[dsl.Artifact],
+    validation: dsl.Output[dsl.Artifact], summary: dsl.Output[dsl.Markdown],
 ):
     """Check the dataset against its limits; any error stops the run before training.
 
@@ -17,15 +17,24 @@ def validate_data(
         validate: Section [validate] as JSON.
         registry: Folder or URI of the release registry.
         run_id: Names the run's folder in the registry, where the data's counts and statistics are kept.
+
+    Returns:
         validation: Every rule with its observed value and limit.
+        summary: How many rules there are, and what they warn of.
     """
+    import json
     from pathlib import Path
 
-    from components.artifacts import describe, failure_kept, folder_of
+    from components.artifacts import describe, failure_kept, folder_of, uri_of, write_summary
     from pinrec_core.config import ValidateConfig
     from pinrec_core.logs.validate import validate_data as run
     from pinrec_core.report.run_folder import record_data
+    from pinrec_core.store import opened
 
-    with failure_kept(registry, run_id, "validate-data"):
-        record_data(folder_of(registry, run_id), Path(dataset.path), dataset.uri)  # first: a refused one is told too
-        describe(validation, run(Path(dataset.path), Path(validation.path), validate=ValidateConfig.parse(validate)))
+    with failure_kept(registry, run_id, "validate-data"), opened(dataset.path, "dataset") as data:
+        record_data(folder_of(registry, run_id), data, uri_of(dataset))  # first: a refused one is told too
+        manifest = run(data, Path(validation.path), validate=ValidateConfig.parse(validate))
+    describe(validation, manifest, dataset=manifest.parents["dataset"])
+    found = json.loads(Path(validation.path, "validation.json").read_bytes())
+    warnings = [rule["sentence"] for rule in found["rules"] if rule["rule"] in found["warnings"]]
+    write_summary(summary, f"{manifest.counts['rules']} checks, {len(warnings)} warned", [*warnings, *found["notes"]])

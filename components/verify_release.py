@@ -6,7 +6,10 @@ from components.image import IMAGE
 
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
-def verify_release(dataset: dsl.Input[dsl.Dataset], release_id: str, registry: str, run_id: str, index: str) -> str:
+def verify_release(
+    dataset: dsl.Input[dsl.Dataset], release_id: str, registry: str, run_id: str, index: str,
+    metrics: dsl.Output[dsl.Metrics],
+) -> str:
     """Load a release in a clean process, replay it and record what was found; fails if it does not hold.
 
     One that passed already under the same settings is not verified again.
@@ -19,11 +22,12 @@ def verify_release(dataset: dsl.Input[dsl.Dataset], release_id: str, registry: s
         index: Section [index] as JSON.
 
     Returns:
-        The id of the verified release.
+        metrics: What each check observed, and the latencies.
+        Output: The id of the verified release.
     """
     from pathlib import Path
 
-    from components.artifacts import failure_kept, folder_of
+    from components.artifacts import failure_kept, folder_of, log_metrics
     from pinrec_core.config import IndexConfig
     from pinrec_core.release.reuse import verify_once as run
     from pinrec_core.report.run_folder import record_verification
@@ -31,4 +35,5 @@ def verify_release(dataset: dsl.Input[dsl.Dataset], release_id: str, registry: s
     with failure_kept(registry, run_id, "verify-release"):
         found = run(registry, release_id, dataset=Path(dataset.path), index=IndexConfig.parse(index))
         record_verification(folder_of(registry, run_id), found)
+    log_metrics(metrics, {check["name"]: check["observed"] for check in found["checks"]} | found["measured"])
     return release_id

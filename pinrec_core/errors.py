@@ -41,6 +41,10 @@ class Preempted(PinrecError):
     """Training was asked to stop and has written its place; the same call goes on from there."""
 
 
+class TemporaryError(PinrecError):
+    """A service is not to be reached or busy, and nothing is wrong with what was asked; the same call may do later."""
+
+
 class ReleaseRejected(PinrecError):
     """The gate refused the candidate; nothing was changed."""
 

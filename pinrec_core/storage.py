@@ -13,7 +13,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from pinrec_core.errors import ConflictError, IntegrityError
 ABSENT = "absent"
 MANIFEST_NAME = "manifest.json"
 _STAGING = ".staging-"
+_AT_ONCE = 8  # objects that are copied at the same time
 
 
 class Versioned(NamedTuple):
@@ -173,6 +175,19 @@ def staged_directory(destination: str | Path) -> Iterator[Path]:
         os.close(lock)
 
 
+@contextlib.contextmanager
+def scratch_directory(parent: Path) -> Iterator[Path]:
+    """Yield a fresh directory in `parent`, gone when the block ends; what killed processes left of theirs goes too."""
+    parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(parent, "scratch")
+    folder, lock = _locked_directory(f".scratch{_STAGING}", parent)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(lock)
+
+
 def remove_abandoned(folder: Path, name: str = "") -> None:
     """Remove what killed processes have left aside in a folder for one destination, or for all of them."""
     for leftover in folder.glob(f".{glob.escape(name) if name else '*'}{_STAGING}*"):
@@ -185,9 +200,27 @@ def upload_tree(source: Path, uri: str) -> None:
         with staged_directory(uri) as aside:
             shutil.copytree(source, aside, dirs_exist_ok=True)
         return
-    files = sorted(p for p in source.rglob("*") if p.is_file())
-    for path in sorted(files, key=lambda p: p.name == MANIFEST_NAME and p.parent == source):
-        _blob(join(uri, path.relative_to(source).as_posix())).upload_from_filename(str(path))
+    files = sorted(p for p in source.rglob("*") if p.is_file() and p != source / MANIFEST_NAME)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(lambda path: _upload(path, join(uri, path.relative_to(source).as_posix())), files))
+    if (source / MANIFEST_NAME).is_file():
+        _upload(source / MANIFEST_NAME, join(uri, MANIFEST_NAME))
+
+
+def download(uri: str, names: Sequence[str], target: Path) -> None:
+    """Copy some files of a folder, by their relative paths, into another one on disk.
+
+    Raises IntegrityError if a file is not there or its name points outside the folder.
+    """
+    def copy(name: str) -> None:
+        path = target / name
+        if not path.resolve().is_relative_to(target.resolve()):
+            raise IntegrityError(f"{join(uri, name)}: points outside its folder; refuse what names it")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _download(join(uri, name), path)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        list(pool.map(copy, names))
 
 
 @contextlib.contextmanager
@@ -248,6 +281,22 @@ def _replace_file(path: Path, data: bytes) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(aside)
+
+
+def _upload(path: Path, uri: str) -> None:
+    _blob(uri).upload_from_filename(str(path))
+
+
+def _download(uri: str, path: Path) -> None:
+    from google.api_core.exceptions import NotFound
+
+    try:
+        if is_remote(uri):
+            _blob(uri).download_to_filename(str(path))
+        else:
+            shutil.copyfile(uri, path)
+    except (NotFound, FileNotFoundError) as error:
+        raise IntegrityError(f"{uri}: no such file; rerun the step that writes it") from error
 
 
 def _read_object(uri: str) -> Versioned:

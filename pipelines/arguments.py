@@ -8,7 +8,7 @@ from pinrec_core.config import Config
 
 
 def pipeline_arguments(config: Config, *, events: str, catalog: str, registry: str, date: str,
-                       previous: str = "", go_live: bool = True) -> dict[str, Any]:
+                       previous: str = "", go_live: bool = True, store: str = "") -> dict[str, Any]:
     """One argument per pipeline parameter; sections as JSON, because KFP turns ints inside dicts into floats.
 
     launch is in KFP's cache key as any parameter is: it goes without what is default, to change as seldom as can be.
@@ -19,5 +19,5 @@ def pipeline_arguments(config: Config, *, events: str, catalog: str, registry: s
                 "evaluation": config.evaluation, "gate": config.gate, "index": config.index}
     return {"events": events, "catalog": catalog, "registry": registry, "date": date, "previous": previous,
             "surfaces": list(config.log.surfaces), "launch": config.launch.canonical_json(),
-            "notify": config.notify.canonical_json(), "go_live": go_live} | {
+            "notify": config.notify.canonical_json(), "go_live": go_live, "store": store} | {
                 name: s.model_dump_json() for name, s in sections.items()}

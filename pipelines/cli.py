@@ -1,5 +1,5 @@
-"""The `pinrec` console script: the commands of pinrec_core, and those of pipelines/: `run`, `backfill`, `compile`,
-`doctor`.
+"""The `pinrec` console script: the commands of pinrec_core, and those of pipelines: `run`, `backfill`, `compile`,
+`doctor`, and those about a cluster: `submit`, `schedule`, `status`.
 
 It lives here because pinrec_core may not import pipelines (or kfp): the entry point is the one place above both.
 """
@@ -18,9 +18,12 @@ from pinrec_core.cli.options import ConfigFile, last_date
 from pinrec_core.config import Config
 from pinrec_core.config.target import LOCAL
 from pipelines.backfill.command import backfill
+from pipelines.cluster import schedule_command
+from pipelines.cluster.status_command import status
+from pipelines.cluster.submit_command import submit
 from pipelines.compile import Form, compile_training, default_output
 from pipelines.doctor.command import doctor
-from pipelines.options import PIPED_WIDTH, Catalog, Events, Registry, Work
+from pipelines.options import PIPED_WIDTH, Catalog, Events, Registry, Store, Work
 from pipelines.places import Places, absolute
 
 if TYPE_CHECKING:
@@ -34,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     app.command("run")(run)
     app.command("backfill")(backfill)
     app.command("compile")(compile_)
+    app.command("submit")(submit)
+    app.command("status")(status)
+    schedule_command.add_commands(app)
     app.command("doctor")(doctor)
     sys.exit(execute(app, settings, arguments))
 
@@ -59,6 +65,7 @@ def run(
     previous: Annotated[str, typer.Option(help="An earlier dataset of this log: only what is new since is read.")] = "",
     work: Work = None,
     registry: Registry = "",
+    store: Store = "",
 ) -> None:
     """Run the whole workflow here. Exits with 0 if promoted, 3 if rejected, 1 if failed."""
     settings = Config.load(config)
@@ -70,7 +77,7 @@ def run(
     from pipelines.work_lock import only_one
 
     arguments = pipeline_arguments(settings, events=places.events, catalog=places.catalog, registry=places.registry,
-                                   date=date or last_date(places.events),
+                                   date=date or last_date(places.events), store=absolute(store) if store else "",
                                    previous=absolute(previous) if previous else "")
     with only_one(places.work), warm_python(child_environment()) as python:
         done = run_locally(arguments, places.work, python=python)

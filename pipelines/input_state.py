@@ -16,7 +16,8 @@ from pinrec_core.logs.aggregation.window import open_window
 from pinrec_core.registry import read_aliases
 from pinrec_core.storage import is_remote, join
 
-_NOT_INPUT = ("previous", "notify")  # what is taken over changes nothing of the dataset, who is told nothing of the run
+# What is taken over changes nothing of the dataset, who is told nothing of the run, where data lie nothing of either.
+NOT_INPUT = ("previous", "notify", "store")
 
 
 def input_state(arguments: dict[str, Any]) -> str:
@@ -38,7 +39,7 @@ def input_state(arguments: dict[str, Any]) -> str:
 
 def inputs_of(arguments: dict[str, Any]) -> str:
     """Fingerprint of all that a date's result depends on."""
-    inputs: dict[str, Any] = {name: value for name, value in arguments.items() if name not in _NOT_INPUT}
+    inputs: dict[str, Any] = {name: value for name, value in arguments.items() if name not in NOT_INPUT}
     if not arguments["go_live"]:  # a promoting backfill changes what is live itself, in order
         aliases, _ = read_aliases(arguments["registry"])
         inputs["live"] = {surface: alias.live for surface, alias in sorted(aliases.surfaces.items())}

@@ -17,6 +17,7 @@ class Places(NamedTuple):
     events: str
     catalog: str
     registry: str
+    store: str = ""  # for large data; "" = the outputs of tasks hold them
 
     @classmethod
     def of(cls, config: Config, work: Path | None, events: str, catalog: str, registry: str) -> Places:

@@ -37,7 +37,7 @@ def pinrec_training(
     events: str, catalog: str, registry: str, date: str, surfaces: list,
     log: str, aggregate: str, validate: str, model: str, pretrain: str, finetune: str,
     generation: str, evaluation: str, gate: str, index: str, previous: str = "",
-    launch: str = "{}", notify: str = "{}", go_live: bool = True,
+    launch: str = "{}", notify: str = "{}", go_live: bool = True, store: str = "",
 ):
     """Event logs to gated, verified, reversible retrieval releases."""
     # Whatever happens below: people are told, and outcome and report are in the run's folder.
@@ -47,7 +47,7 @@ def pinrec_training(
         # Events and catalog become one training dataset; rows in = rows kept + quarantined + duplicates.
         logs = aggregate_logs(
             events=events, catalog=catalog, date=date, log=log, aggregate=aggregate,
-            previous=previous).set_display_name("Aggregate logs")
+            previous=previous, store=store).set_display_name("Aggregate logs")
         dataset = logs.outputs["dataset"]
 
         # Bad data stops here, before anything is trained on it.
@@ -57,13 +57,13 @@ def pinrec_training(
         # One base model learns from all surfaces.
         base = pretrain_base(
             dataset=dataset, model=model, pretrain=pretrain,
-            launch=launch).after(checked).set_display_name("Pretrain")
+            launch=launch, store=store).after(checked).set_display_name("Pretrain")
 
         with dsl.ParallelFor(surfaces, name="candidates") as surface:
             # Each surface gets a candidate of its own ...
             candidate = finetune_surface(
                 dataset=dataset, base=base.outputs["base"], surface=surface, finetune=finetune,
-                launch=launch).set_display_name("Finetune")
+                launch=launch, store=store).set_display_name("Finetune")
 
             # ... that would take the place of a release ...
             current = fresh(resolve_live(
@@ -91,13 +91,13 @@ def pinrec_training(
 
                 # ... which must answer as its evaluation says.
                 verified = fresh(verify_release(
-                    dataset=dataset, release_id=release.output, registry=registry, run_id=RUN_ID,
+                    dataset=dataset, release_id=release.outputs["Output"], registry=registry, run_id=RUN_ID,
                     index=index)).set_display_name("Verify release")
 
             # Only verified releases go live, all of them in one move, and only if the run is to promote.
             fresh(promote(
-                verdict=verdict, release_ids=dsl.Collected(verified.output), registry=registry, run_id=RUN_ID,
-                go_live=go_live)).set_display_name("Promote")
+                verdict=verdict, release_ids=dsl.Collected(verified.outputs["Output"]), registry=registry,
+                run_id=RUN_ID, go_live=go_live)).set_display_name("Promote")
 
         with dsl.Else(name="rejected"):
             # Nothing changes, and the run says why.

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 import pinrec_core
-from pinrec_core.errors import EXIT_PREEMPTED, PinrecError, Preempted, ReleaseRejected
+from pinrec_core.errors import EXIT_PREEMPTED, PinrecError, Preempted, ReleaseRejected, TemporaryError
 
 EXIT_FAILED, EXIT_REJECTED, EXIT_INTERRUPTED = 1, 3, 130
 
@@ -51,7 +51,8 @@ def build_app(settings: Settings) -> typer.Typer:
 def execute(app: typer.Typer, settings: Settings, arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code.
 
-    0 done, 1 failed, 2 wrong usage, 3 rejected by the gate, 75 preempted (call again), 130 stopped.
+    0 done, 1 failed, 2 wrong usage, 3 rejected by the gate, 75 preempted or a service is away (call again),
+    130 stopped.
     """
     try:
         app(args=None if arguments is None else list(arguments), prog_name="pinrec")
@@ -69,6 +70,8 @@ def execute(app: typer.Typer, settings: Settings, arguments: Sequence[str] | Non
             traceback.print_exc()
         rejected = isinstance(error, ReleaseRejected)
         typer.echo(f"{'rejected' if rejected else 'error'}: {error}", err=True)
+        if isinstance(error, TemporaryError):
+            return EXIT_PREEMPTED
         return EXIT_REJECTED if rejected else EXIT_FAILED
 
 

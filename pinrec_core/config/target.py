@@ -76,6 +76,7 @@ class TargetConfig(Section):
     namespace: Name = "kubeflow"  # of the runs
     experiment: str = Field(default="pinrec", min_length=1)
     service_account: Name = "pipeline-runner"  # that the pods of the steps run as; goes with each run
+    cron_time_zone: str = Field(default="UTC", min_length=1)  # CRON_SCHEDULE_TIMEZONE of its schedule controller
     image: str = Field(min_length=1)  # of every step
     pull_policy: PullPolicy = PullPolicy.IF_NOT_PRESENT
     production: bool = False  # true = images by digest alone

@@ -90,6 +90,12 @@ class Config(Section):
             if schedule.target not in self.targets:
                 raise ValueError(f"schedules.{name}.target: no target {schedule.target!r}; targets are "
                                  f"{sorted(self.targets)}")
+            cluster = self.targets[schedule.target].cron_time_zone
+            if schedule.time_zone != cluster:
+                raise ValueError(
+                    f"schedules.{name}.time_zone is {schedule.time_zone!r}, targets.{schedule.target} reads cron in "
+                    f"{cluster!r}: Kubeflow has one time zone for all schedules. Write the cron in it, or set "
+                    "CRON_SCHEDULE_TIMEZONE of ml-pipeline-scheduledworkflow and cron_time_zone; see docs/schedules.md")
         return self
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ from pinrec_core import storage
 from pinrec_core.config import EngineKind, GenerationConfig, IndexConfig
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.errors import IntegrityError, PinrecError
-from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest, write_manifest
+from pinrec_core.manifest import Manifest, fingerprint_of, write_manifest
 from pinrec_core.model.io import load_model
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.registry import release_path
@@ -36,6 +36,7 @@ from pinrec_core.release.verdict import (
 )
 from pinrec_core.release.waiver import passing, reasons, surface_reasons
 from pinrec_core.retrieval.engine import write_graphs
+from pinrec_core.store import address, fetch, manifest_of
 
 log = logging.getLogger("pinrec")
 
@@ -89,13 +90,10 @@ def _passed_surface(judged: Verdict, surface: str, forced: bool) -> SurfaceVerdi
 
 def _take_model(passed: SurfaceVerdict, target: Path) -> PinRec:
     """Copy the evaluated model directory, file by file as its manifest names them, and load the copy."""
-    with storage.local_tree(passed.model_path) as source:
-        manifest = read_manifest(source, "model", verify=False)  # the copy is hashed when it is loaded
-        _same("model", passed.model_path, manifest.fingerprint, passed.model_fingerprint)
-        for name in (*manifest.files, storage.MANIFEST_NAME):
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(Path(source, name), target / name)
-    return load_model(target)
+    manifest = manifest_of(passed.model_path, "model")
+    _same("model", passed.model_path, manifest.fingerprint, passed.model_fingerprint)
+    fetch(address(passed.model_path), manifest, target)
+    return load_model(target, verify=False)
 
 
 def _same(what: str, where: str, found: str, judged: str) -> None:

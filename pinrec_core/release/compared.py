@@ -14,9 +14,10 @@ from pinrec_core import registry as registry_
 from pinrec_core import storage
 from pinrec_core.config import GenerationConfig, IndexConfig
 from pinrec_core.errors import IntegrityError
-from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest
+from pinrec_core.manifest import Manifest, fingerprint_of
 from pinrec_core.release import bundle, stored
 from pinrec_core.release.verdict import Verdict
+from pinrec_core.store import manifest_of
 
 
 def release_to_compare_with(registry: str, surface: str, model: Path, *, generation: GenerationConfig,
@@ -25,7 +26,7 @@ def release_to_compare_with(registry: str, surface: str, model: Path, *, generat
     live = stored.live_manifest(registry, registry_.read_aliases(registry)[0], surface)
     if live is None:
         return ""
-    candidate = read_manifest(model, "model", verify=False).fingerprint, fingerprint_of(generation, index)
+    candidate = manifest_of(model, "model").fingerprint, fingerprint_of(generation, index)
     if candidate != (bundle.evaluated_model(live), live.config_fingerprint):
         return live.fingerprint
     before = _compared_with(registry, surface, live)

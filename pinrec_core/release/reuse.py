@@ -17,11 +17,12 @@ from pinrec_core import registry as registry_
 from pinrec_core import storage
 from pinrec_core.config import GenerationConfig, IndexConfig
 from pinrec_core.errors import IntegrityError
-from pinrec_core.manifest import code_fingerprint, fingerprint_of, read_manifest
+from pinrec_core.manifest import code_fingerprint, fingerprint_of
 from pinrec_core.release import stored
 from pinrec_core.release.verification import Verification, require_verification, settings_of
 from pinrec_core.release.verify import verify_release
 from pinrec_core.retrieval.allow import allow_sha256
+from pinrec_core.store import manifest_of, opened
 
 log = logging.getLogger("pinrec")
 
@@ -29,7 +30,7 @@ log = logging.getLogger("pinrec")
 def build_once(dataset: Path, verdict: Path, registry: str, *, surface: str, generation: GenerationConfig,
                index: IndexConfig) -> str:
     """`build_index`, unless it was done: the id of the release. Raises what build_index raises."""
-    parents = [read_manifest(path, kind, verify=False).fingerprint
+    parents = [manifest_of(path, kind).fingerprint
                for path, kind in ((dataset, "dataset"), (verdict, "verdict"))]
     key = fingerprint_of(surface, *parents, generation, index, allow_sha256(surface, index), code_fingerprint())
     note = registry_.build_path(registry, key)
@@ -39,7 +40,8 @@ def build_once(dataset: Path, verdict: Path, registry: str, *, surface: str, gen
         return found
     from pinrec_core.release.build import build_index
 
-    release_id = build_index(dataset, verdict, registry, surface=surface, generation=generation, index=index)
+    with opened(dataset, "dataset") as data:
+        release_id = build_index(data, verdict, registry, surface=surface, generation=generation, index=index)
     _write(note, release_id, surface)
     return release_id
 
@@ -49,7 +51,8 @@ def verify_once(registry: str, release_id: str, *, dataset: Path, index: IndexCo
     if found := _verified(registry, release_id, dataset, index):
         log.info("verify: release %s passed already under the same settings, reused", release_id)
         return found.model_dump(mode="json")
-    return verify_release(registry, release_id, dataset=dataset, index=index)
+    with opened(dataset, "dataset") as data:
+        return verify_release(registry, release_id, dataset=data, index=index)
 
 
 def _write(note: str, release_id: str, surface: str) -> None:
@@ -71,5 +74,5 @@ def _verified(registry: str, release_id: str, dataset: Path, index: IndexConfig)
         found = require_verification(registry, release_id, manifest)
     except IntegrityError:  # none, a failed one, or one of something else: verify now, which says what is wrong
         return None
-    same = read_manifest(dataset, "dataset", verify=False).fingerprint == manifest.facts["dataset_fingerprint"]
+    same = manifest_of(dataset, "dataset").fingerprint == manifest.facts["dataset_fingerprint"]
     return found if same and found.settings == settings_of(index) else None

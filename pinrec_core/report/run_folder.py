@@ -24,6 +24,7 @@ from pinrec_core.manifest import read_manifest
 from pinrec_core.release.promote import Promotion, Rejection
 from pinrec_core.release.ready import Ready
 from pinrec_core.release.verdict import EVALUATIONS_FOLDER, VERDICT_NAME, read_verdict
+from pinrec_core.store import address
 
 DATA = "data.json"
 STATISTICS = "statistics.json"
@@ -58,7 +59,7 @@ def record_data(run: str, dataset: Path, uri: str = "") -> None:
 
 def record_training(run: str, name: str, model: Path) -> None:
     """Keep the metrics of one training, under a name such as "pretrain" or "finetune home"."""
-    metrics = (Path(model) / "metrics.jsonl").read_bytes()
+    metrics = storage.read_bytes(storage.join(address(model), "metrics.jsonl"))
     storage.write_bytes(storage.join(run, TRAINING_FOLDER, f"{_plain(name)}.jsonl"), metrics)
 
 

@@ -46,7 +46,7 @@ class State(NamedTuple):
 def plan_date(date: str, config: Config, places: Places, *, go_live: bool) -> Planned:
     """The run of one date."""
     arguments = pipeline_arguments(config, events=places.events, catalog=places.catalog, registry=places.registry,
-                                   date=date, go_live=go_live)
+                                   date=date, go_live=go_live, store=places.store)
     return Planned(date, arguments, inputs_of(arguments))
 
 

@@ -35,7 +35,8 @@ def test_there_is_one_file_per_component():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_component_says_what_it_does_and_installs_nothing(name):
     found = component(name)
-    assert found.component_spec.description, "the docstring is what KFP shows"
+    first = (found.component_spec.description or "").splitlines()[0]  # the docstring is what KFP shows
+    assert first.endswith(".") and len(first) <= 120
     container = found.component_spec.implementation.container
     assert container.image == IMAGE
     assert "pip" not in " ".join(container.command)
@@ -95,7 +96,7 @@ def test_validate_data_leaves_the_datas_counts_in_the_run_folder(dataset, config
     found = dsl.Artifact(uri=str(tmp_path / "validation"))
     component("validate_data").python_func(
         dataset=dataset, validate=config.validate_.model_dump_json(), registry=str(tmp_path / "registry"),
-        run_id="run-1", validation=found)
+        run_id="run-1", validation=found, summary=dsl.Markdown(uri=str(tmp_path / "summary")))
     assert found.metadata["kind"] == "validation"
     kept = json.loads(Path(tmp_path, "registry/runs/run-1/data.json").read_text())
     assert kept["fingerprint"] == dataset.metadata["fingerprint"]
@@ -106,7 +107,8 @@ def test_a_refused_dataset_is_in_the_run_folder_too(dataset, config, tmp_path):
     with pytest.raises(DataError, match="min_users"):
         component("validate_data").python_func(
             dataset=dataset, validate=strict.model_dump_json(), registry=str(tmp_path / "registry"), run_id="run-1",
-            validation=dsl.Artifact(uri=str(tmp_path / "validation")))
+            validation=dsl.Artifact(uri=str(tmp_path / "validation")),
+            summary=dsl.Markdown(uri=str(tmp_path / "summary")))
     assert Path(tmp_path, "registry/runs/run-1/data.json").is_file()
     assert not Path(tmp_path, "validation").exists()
 
@@ -116,7 +118,8 @@ def test_a_step_that_fails_leaves_its_reason_and_its_last_words(dataset, config,
     with pytest.raises(DataError):
         component("validate_data").python_func(
             dataset=dataset, validate=strict.model_dump_json(), registry=str(tmp_path / "registry"), run_id="run-1",
-            validation=dsl.Artifact(uri=str(tmp_path / "validation")))
+            validation=dsl.Artifact(uri=str(tmp_path / "validation")),
+            summary=dsl.Markdown(uri=str(tmp_path / "summary")))
     kept = json.loads(Path(tmp_path, "registry/runs/run-1/failure.json").read_text())
     assert kept["step"] == "validate-data" and "min_users" in kept["message"]
     assert any(line.startswith("pinrec_core.errors.DataError: ") for line in kept["lines"])

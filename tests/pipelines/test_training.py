@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,15 @@ from pipelines.arguments import pipeline_arguments
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "manifests/compiled/local.yaml"
 CACHED = {"aggregate-logs", "pretrain", "finetune", "evaluate"}
+SHOWN = {  # output -> its type
+    ("aggregate-logs", "dataset"): "Dataset", ("aggregate-logs", "metrics"): "Metrics",
+    ("validate-data", "validation"): "Artifact", ("validate-data", "summary"): "Markdown",
+    ("pretrain", "base"): "Model", ("pretrain", "curve"): "Artifact", ("pretrain", "metrics"): "Metrics",
+    ("finetune", "model"): "Model", ("finetune", "metrics"): "Metrics",
+    ("evaluate", "evaluation"): "Artifact", ("evaluate", "metrics"): "Metrics",
+    ("gate", "verdict"): "Artifact", ("gate", "summary"): "Markdown",
+    ("build-index", "release"): "Artifact", ("verify-release", "metrics"): "Metrics",
+    ("promote", "summary"): "Markdown", ("notify", "page"): "HTML"}
 FRESH = {"validate-data", "resolve-live", "gate", "build-index", "verify-release", "promote", "reject", "notify"}
 
 
@@ -53,14 +63,41 @@ def test_cached_tasks_know_nothing_of_the_run(tasks):
         assert "run_id" not in tasks[name]["inputs"].get("parameters", {}), name
 
 
-def test_every_task_has_a_display_name_and_its_inputs_a_description(spec, tasks):
+def test_every_task_has_a_display_name_and_its_inputs_and_outputs_a_description(spec, tasks):
     for name, task in tasks.items():
-        assert task["taskInfo"]["name"] != name, f"{name} has no display name"
-        inputs = spec["components"][task["componentRef"]["name"]].get("inputDefinitions", {})
-        for kind in inputs.values():
-            for parameter, definition in kind.items():
-                if definition.get("parameterType") != "TASK_FINAL_STATUS":
-                    assert definition.get("description"), f"{name}: {parameter} is not described"
+        assert task["taskInfo"]["name"] == name.replace("-", " ").capitalize(), f"{name} has no display name"
+        component = spec["components"][task["componentRef"]["name"]]
+        for side in ("inputDefinitions", "outputDefinitions"):
+            for parameter, definition in [pair for kind in component.get(side, {}).values() for pair in kind.items()]:
+                assert definition.get("description"), f"{name}: {parameter} is not described"
+
+
+def test_every_task_says_what_it_does_where_kubeflow_looks_for_it(spec, tasks):
+    """A pipeline's form has no field for it: KFP takes the docstring out of the source that the task runs."""
+    for name in tasks:
+        source = spec["deploymentSpec"]["executors"][f"exec-{name}"]["container"]["command"][-1]
+        function = next(node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef))
+        assert ast.get_docstring(function).splitlines()[0].endswith("."), name
+
+
+def test_outputs_are_of_the_types_that_the_interface_shows(spec):
+    found = {(name.removeprefix("comp-"), output): definition["artifactType"]["schemaTitle"].removeprefix("system.")
+             for name, component in spec["components"].items() if "executorLabel" in component
+             for output, definition in component.get("outputDefinitions", {}).get("artifacts", {}).items()}
+    assert found == SHOWN
+
+
+def test_the_story_is_told_in_the_order_of_its_tasks(spec):
+    def before(name: str) -> set[str]:
+        """What a task of the run waits for, however far up."""
+        named = set(run[name].get("dependentTasks", []))
+        return named.union(*(before(one) for one in named))
+
+    run = spec["components"]["comp-exit-handler-1"]["dag"]["tasks"]
+    story = ["aggregate-logs", "validate-data", "pretrain", "for-loop-2", "gate", "condition-branches-3"]
+    assert set(run) == set(story)
+    for position, name in enumerate(story):
+        assert before(name) == set(story[:position])
 
 
 def test_promotion_depends_on_the_word_of_the_gate(spec):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import date as Day
 from datetime import datetime, timedelta
@@ -13,6 +14,7 @@ from pinrec_core.config import AggregateConfig
 from pinrec_core.errors import ConfigError
 
 _EPOCH = Day(1970, 1, 1)
+_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:-(\d+)d)?")
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,7 @@ class Window:
 
 def open_window(date: str, aggregate: AggregateConfig) -> Window:
     """The `lookback_days` days that end with `date`. Raises ConfigError for a bad date or time zone."""
-    try:
-        last = Day.fromisoformat(date)
-    except (ValueError, TypeError) as error:
-        raise ConfigError(f"date {date!r} is not a day; write it as YYYY-MM-DD") from error
+    last = last_day(date)
     try:
         zone = ZoneInfo(aggregate.timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -71,6 +70,21 @@ def open_window(date: str, aggregate: AggregateConfig) -> Window:
     return Window(dates=tuple(day.isoformat() for day in days), first_day=(days[0] - _EPOCH).days,
                   edges_ms=tuple(_midnight(day, zone) for day in edges), late_days=late,
                   eval_days=aggregate.eval_days)
+
+
+def last_day(date: str) -> Day:
+    """The day that a date names: "2026-01-14", or with days to go back from it, "2026-01-15-1d". Raises ConfigError.
+
+    A schedule knows the day that its run is due and cannot subtract; so it says how many days before it are meant.
+    """
+    if "[[" in date:
+        raise ConfigError(f"date {date!r} was not filled in by the schedule: that takes Kubeflow Pipelines 2.16 or "
+                          "later; see docs/schedules.md")
+    day, back = _DATE.fullmatch(date).groups() if _DATE.fullmatch(date) else ("", None)
+    try:
+        return Day.fromisoformat(day) - timedelta(days=int(back or 0))
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(f"date {date!r} is not a day; write it as YYYY-MM-DD") from error
 
 
 def _midnight(day: Day, zone: ZoneInfo) -> int:

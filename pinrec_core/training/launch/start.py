@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from pinrec_core.config import LaunchConfig, Launcher
 from pinrec_core.manifest import Manifest, read_manifest
-from pinrec_core.training.job import Job, write_job
+from pinrec_core.store import opened
+from pinrec_core.training.job import FinetuneJob, Job, write_job
 from pinrec_core.training.launch.child import run_local, run_torchrun
 from pinrec_core.training.launch.restarts import StopRequest, with_restarts
 
@@ -31,7 +34,8 @@ def launch(job: Job, config: LaunchConfig) -> Manifest:
 
 def in_this_process(job: Job, config: LaunchConfig) -> Manifest:
     """Run a job here, where a debugger sees it; nothing starts it again. Raises what the stage raises."""
-    return _with_checkpoints(job, config).run()
+    with _inputs_here(_with_checkpoints(job, config)) as here:
+        return here.run()
 
 
 def _with_checkpoints(job: Job, config: LaunchConfig) -> Job:
@@ -41,8 +45,18 @@ def _with_checkpoints(job: Job, config: LaunchConfig) -> Job:
     return job.model_copy(update={"checkpoints": Path(config.checkpoints)})
 
 
+@contextlib.contextmanager
+def _inputs_here(job: Job) -> Iterator[Job]:
+    """The job with its inputs as folders of this machine: those in a store once for all its processes."""
+    with contextlib.ExitStack() as stack:
+        inputs = {"dataset": stack.enter_context(opened(job.dataset, "dataset"))}
+        if isinstance(job, FinetuneJob):
+            inputs["base"] = stack.enter_context(opened(job.base, "model"))
+        yield job.model_copy(update=inputs)
+
+
 def _launch_child(job: Job, config: LaunchConfig, stop: StopRequest) -> None:
-    with tempfile.TemporaryDirectory(prefix="pinrec-job-") as folder:
+    with _inputs_here(job) as job, tempfile.TemporaryDirectory(prefix="pinrec-job-") as folder:
         job_file = Path(folder, "job.json")
         write_job(job, job_file)
         if config.launcher is Launcher.TORCHRUN:

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from pinrec_core.config import LaunchConfig
 from pinrec_core.errors import ConfigError, IntegrityError
-from pinrec_core.manifest import fingerprint_of, read_manifest
-from pinrec_core.storage import MANIFEST_NAME, upload_tree
+from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest
+from pinrec_core.storage import MANIFEST_NAME, is_remote, staged_directory, upload_tree
+from pinrec_core.store import address, fetch, manifest_of
 from pinrec_core.training.job import FinetuneJob, Job, write_job
 
 
@@ -39,9 +40,12 @@ class SharedJob:
         return (self.job.output / MANIFEST_NAME).is_file()
 
     def take_over(self, output: Path) -> None:
-        """Copy the model to where the step wants it and clear the job's folder."""
+        """Bring the model to where the step wants it, by its name alone on the same volume; clear the job's folder."""
         read_manifest(self.job.output, "model")
-        upload_tree(self.job.output, str(output))
+        try:
+            self.job.output.rename(output)
+        except OSError:
+            upload_tree(self.job.output, str(output))
         shutil.rmtree(self.folder)
 
 
@@ -53,9 +57,9 @@ def share(job: Job, config: LaunchConfig) -> SharedJob:
                           f"{config.trainjob.claim!r}; set claim and claim_folder of the target and compile for it, or "
                           "mount it where you run this")
     inputs = {"dataset": "dataset", "base": "model"} if isinstance(job, FinetuneJob) else {"dataset": "dataset"}
-    fingerprints = {role: read_manifest(getattr(job, role), kind, verify=False).fingerprint
-                    for role, kind in inputs.items()}
-    moved = {role: _on_volume(getattr(job, role), kind, fingerprints[role], volume) for role, kind in inputs.items()}
+    found = {role: manifest_of(getattr(job, role), kind) for role, kind in inputs.items()}
+    fingerprints = {role: manifest.fingerprint for role, manifest in found.items()}
+    moved = {role: _on_volume(address(getattr(job, role)), manifest, volume) for role, manifest in found.items()}
     job = job.model_copy(update=moved | {"checkpoints": job.checkpoints or volume / "checkpoints"})
     name = _name_of(job, config, fingerprints)
     folder = volume / "jobs" / name
@@ -72,19 +76,20 @@ def _name_of(job: Job, config: LaunchConfig, fingerprints: dict[str, str]) -> st
     return f"pinrec-{job.stage}-{identity[:16]}"
 
 
-def _on_volume(source: Path, kind: str, fingerprint: str, volume: Path) -> Path:
+def _on_volume(source: str, manifest: Manifest, volume: Path) -> Path:
     """The directory itself if it lies on the volume, else its copy there, made once for all that want the same.
 
-    Raises IntegrityError if it is incomplete.
+    What is in a store comes from there, not by way of this disk. Raises IntegrityError if it is incomplete.
     """
-    if source.resolve().is_relative_to(volume.resolve()):
-        return source.resolve()
-    target = volume / f"{kind}s" / fingerprint[:20]
+    if not is_remote(source) and Path(source).resolve().is_relative_to(volume.resolve()):
+        return Path(source).resolve()
+    target = volume / f"{manifest.kind}s" / manifest.fingerprint[:20]
     if not target.exists():
         try:
-            upload_tree(source, str(target))
+            with staged_directory(target) as aside:
+                fetch(source, manifest, aside)
         except IntegrityError:
             if not target.exists():  # else: another step copied the same at the same time
                 raise
-    read_manifest(target, kind, verify=False)
+    read_manifest(target, manifest.kind, verify=False)
     return target
