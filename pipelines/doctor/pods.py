@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pinrec_core.config import Launcher
-from pinrec_core.config.target import DIGEST
+from pinrec_core.config.target import DIGEST, SECRET_KEY
 from pipelines.doctor.ask import ask
 from pipelines.doctor.finding import Finding, fail, ok, skipped, warn
 from pipelines.doctor.subject import Subject
@@ -13,7 +13,6 @@ RIGHTS = (("create", "workflowtaskresults.argoproj.io"), ("patch", "workflowtask
 ARTIFACT_RIGHTS = (("get", "secrets/mlpipeline-minio-artifact"),)  # where artifacts go to the cluster's own store
 TRAINJOB_RIGHTS = (*((verb, "trainjobs.trainer.kubeflow.org") for verb in ("create", "get", "delete")),
                    ("get", "trainingruntimes.trainer.kubeflow.org"), ("list", "pods"))
-WEBHOOK_KEY = "PINREC_WEBHOOK_SECRET"
 ARTIFACT_SECRET, ARTIFACT_KEYS = "mlpipeline-minio-artifact", ("accesskey", "secretkey")
 _KEYS = "--output=go-template={{range $key, $value := .data}}{{$key}} {{end}}"  # names alone: values stay there
 
@@ -73,7 +72,7 @@ def secrets(subject: Subject) -> Finding:
     """The secrets that pods read have their keys; no value is read here."""
     target, wanted = subject.target, {}
     if target.notify_secret:
-        wanted[target.notify_secret] = (WEBHOOK_KEY,)
+        wanted[target.notify_secret] = (SECRET_KEY,)
     if not target.pipeline_root:
         wanted[ARTIFACT_SECRET] = ARTIFACT_KEYS  # of the cluster's own object store
     missing = {name: sorted(set(keys) - _keys(subject, name)) for name, keys in wanted.items()}

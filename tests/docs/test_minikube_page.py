@@ -49,12 +49,6 @@ def checkout(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def await_merge(*, there: bool, what: str) -> None:
-    """Skip what another branch brings."""
-    if not there:
-        pytest.skip(f"{what} is not there yet")
-
-
 def test_the_page_has_both_kinds_of_blocks():
     assert len(HERE) >= 2 and len(BLOCKS) - len(HERE) >= 10
     text = (ROOT / PAGE).read_text("utf-8")
@@ -64,9 +58,6 @@ def test_the_page_has_both_kinds_of_blocks():
 @pytest.mark.skipif(not shutil.which("kubectl"), reason="no kubectl here")
 @pytest.mark.parametrize("block", HERE, ids=lambda block: f"line {block.line}")
 def test_a_block_that_needs_no_cluster_runs(checkout, block: Block):
-    await_merge(there=Path("manifests/overlays/minikube").is_dir(), what="manifests/overlays/minikube")
-    await_merge(there="[targets.minikube]" in Path("pipelines/configs/demo.toml").read_text("utf-8"),
-                what="[targets.minikube]")
     done = subprocess.run(["bash", "-euo", "pipefail", "-c", block.body], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr or done.stdout
 
@@ -74,7 +65,6 @@ def test_a_block_that_needs_no_cluster_runs(checkout, block: Block):
 @pytest.mark.parametrize("command", PINREC)
 def test_a_pinrec_command_and_its_options_exist(app, command):
     words = shlex.split(command.split("-- ", 1)[1] if command.startswith("kubectl") else command)
-    await_merge(there=words[1] in app.commands, what=f"pinrec {words[1]}")
     context = app.make_context("pinrec", words[1:])
     group, rest = app, [*context._protected_args, *context.args]
     while hasattr(group, "commands"):
@@ -88,8 +78,8 @@ def test_a_pinrec_command_and_its_options_exist(app, command):
 @pytest.mark.parametrize("command", [each for each in ON_CLUSTER if each.startswith("make ")])
 def test_a_make_target_exists(command):
     target = shlex.split(command)[1]
-    await_merge(there=bool(re.search(rf"^{target}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)),
-                what=f"make {target}")
+    if target == "image" and "\nimage:" not in (ROOT / "Makefile").read_text("utf-8"):
+        pytest.skip("make image is not there yet")
     done = subprocess.run([*shlex.split(command), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -104,7 +94,6 @@ def test_what_kubectl_is_given_exists(command):
         elif option == "-k" and value.startswith("github.com/"):
             assert re.fullmatch(r"github\.com/kubeflow/pipelines/manifests/kustomize/[\w/-]+\?ref=2\.1[5-7]\.\d", value)
         elif option == "-k":
-            await_merge(there=(ROOT / value).is_dir(), what=value)
             built = subprocess.run(["kubectl", "kustomize", value], cwd=ROOT, capture_output=True, text=True,
                                    check=False)
             assert built.returncode == 0, built.stderr
@@ -118,7 +107,6 @@ def test_every_command_is_of_a_program_that_is_looked_at():
 
 def test_objects_that_are_named_are_made(checkout):
     """Deployments, services and claims of ours that the page and the Job name are those of the overlay."""
-    await_merge(there=Path("manifests/overlays/minikube").is_dir(), what="manifests/overlays/minikube")
     built = subprocess.run(["kubectl", "kustomize", "manifests/overlays/minikube"], capture_output=True, text=True,
                            check=True)
     made = {(each["kind"], each["metadata"]["name"], each["metadata"].get("namespace"))
@@ -130,9 +118,7 @@ def test_objects_that_are_named_are_made(checkout):
 def test_the_target_can_be_submitted_to():
     from pinrec_core.config import Config
 
-    targets = Config.load(ROOT / "pipelines/configs/demo.toml").targets
-    await_merge(there="minikube" in targets, what="[targets.minikube]")
-    target = targets["minikube"]
+    target = Config.load(ROOT / "pipelines/configs/demo.toml").targets["minikube"]
     assert (target.host, target.namespace, target.claim, target.image) == (
         "http://localhost:8888", "kubeflow", "pinrec", "pinrec:0.1.0")
     assert (target.events, target.catalog) == ("/mnt/pinrec/data/events", "/mnt/pinrec/data/catalog")
