@@ -9,6 +9,7 @@ from components.image import IMAGE
 def aggregate_logs(
     events: str, catalog: str, date: str, log: str, aggregate: str,
     dataset: dsl.Output[dsl.Dataset], metrics: dsl.Output[dsl.Metrics], previous: str = "",
+    registry: str = "",
 ):
     """Turn the event partitions up to a date into the training dataset.
 
@@ -21,14 +22,16 @@ def aggregate_logs(
         dataset: Items, sequences, feed views, statistics and quarantined rows.
         metrics: Row counts.
         previous: An earlier dataset of this log, whose cleaned partitions are taken over; "" = read everything.
+        registry: Folder or URI of the release registry, to tell there why it fails; "" = nowhere.
     """
     from pathlib import Path
 
-    from components.artifacts import describe, log_metrics
+    from components.artifacts import describe, failure_kept, log_metrics
     from pinrec_core.config import AggregateConfig, LogConfig
     from pinrec_core.logs.aggregate import aggregate_logs as run
 
-    manifest = run(events, catalog, Path(dataset.path), log=LogConfig.parse(log),
-                   aggregate=AggregateConfig.parse(aggregate), date=date, previous=previous)
+    with failure_kept(registry, "", "aggregate-logs"):
+        manifest = run(events, catalog, Path(dataset.path), log=LogConfig.parse(log),
+                       aggregate=AggregateConfig.parse(aggregate), date=date, previous=previous)
     describe(dataset, manifest)
     log_metrics(metrics, manifest.counts)

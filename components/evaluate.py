@@ -31,16 +31,17 @@ def evaluate(
     import json
     from pathlib import Path
 
-    from components.artifacts import describe, log_metrics
+    from components.artifacts import describe, failure_kept, log_metrics
     from pinrec_core.config import EvaluationConfig, GenerationConfig, IndexConfig
     from pinrec_core.errors import IntegrityError
     from pinrec_core.evaluation.evaluate import evaluate as run
 
-    manifest = run(Path(dataset.path), Path(model.path), Path(evaluation.path), surface=surface, registry=registry,
-                   generation=GenerationConfig.parse(generation), evaluation=EvaluationConfig.parse(evaluation_config),
-                   index=IndexConfig.parse(index), live_id=live, model_uri=model.uri)
-    found = json.loads(Path(evaluation.path, "evaluation.json").read_bytes())
-    if found["allow_sha256"] != allow:
-        raise IntegrityError(f"the allow list of surface {surface!r} changed while the run went; run it again")
+    with failure_kept(registry, "", f"evaluate {surface}"):
+        manifest = run(Path(dataset.path), Path(model.path), Path(evaluation.path), surface=surface, registry=registry,
+                       generation=GenerationConfig.parse(generation), index=IndexConfig.parse(index), live_id=live,
+                       evaluation=EvaluationConfig.parse(evaluation_config), model_uri=model.uri)
+        found = json.loads(Path(evaluation.path, "evaluation.json").read_bytes())
+        if found["allow_sha256"] != allow:
+            raise IntegrityError(f"the allow list of surface {surface!r} changed while the run went; run it again")
     describe(evaluation, manifest)
     log_metrics(metrics, {name: statistic["value"] for name, statistic in found["metrics"].items()})

@@ -9,6 +9,7 @@ from components.image import IMAGE
 def finetune(
     dataset: dsl.Input[dsl.Dataset], base: dsl.Input[dsl.Model], surface: str, finetune: str, launch: str,
     model: dsl.Output[dsl.Model], metrics: dsl.Output[dsl.Metrics],
+    registry: str = "",
 ):
     """Fit the base model to the feed views of one surface.
 
@@ -20,14 +21,16 @@ def finetune(
         launch: Section [launch] as JSON: where the training processes run.
         model: The surface's candidate model.
         metrics: Facts and counts of the training run.
+        registry: Folder or URI of the release registry, to tell there why it fails; "" = nowhere.
     """
     from pathlib import Path
 
-    from components.artifacts import describe, log_metrics, train
+    from components.artifacts import describe, failure_kept, log_metrics, train
     from pinrec_core.config import FinetuneConfig
     from pinrec_core.training.job import FinetuneJob
 
-    manifest = train(FinetuneJob(dataset=Path(dataset.path), base=Path(base.path), output=Path(model.path),
-                                 surface=surface, finetune=FinetuneConfig.parse(finetune)), launch)
+    with failure_kept(registry, "", f"finetune {surface}"):
+        manifest = train(FinetuneJob(dataset=Path(dataset.path), base=Path(base.path), output=Path(model.path),
+                                     surface=surface, finetune=FinetuneConfig.parse(finetune)), launch)
     describe(model, manifest)
     log_metrics(metrics, manifest.counts | manifest.facts)

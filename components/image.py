@@ -14,3 +14,4 @@ CLAIM, _, CLAIM_FOLDER = os.environ.get("PINREC_CLAIM", "").partition(":")
 # The Kubernetes secret with the key PINREC_WEBHOOK_SECRET: it signs what notify sends ([notify] secret_env).
 NOTIFY_SECRET = os.environ.get("PINREC_NOTIFY_SECRET", "")
 SECRET_KEY = "PINREC_WEBHOOK_SECRET"
+RUN_UID = "PINREC_RUN_UID"  # environment variable in which the pods of cached steps, and notify's, have the run's id

@@ -15,7 +15,7 @@ from components.build_index import build_index
 from components.evaluate import evaluate
 from components.finetune import finetune as finetune_surface
 from components.gate import gate as judge
-from components.image import CLAIM, CLAIM_FOLDER, NOTIFY_SECRET, SECRET_KEY
+from components.image import CLAIM, CLAIM_FOLDER, NOTIFY_SECRET, RUN_UID, SECRET_KEY
 from components.notify import notify as tell
 from components.pretrain import pretrain as pretrain_base
 from components.promote import promote
@@ -30,6 +30,11 @@ RUN_ID = dsl.PIPELINE_JOB_NAME_PLACEHOLDER  # only for tasks that are never cach
 def fresh(task: dsl.PipelineTask) -> dsl.PipelineTask:
     """A task that runs every time: it depends on what is live, or leaves its result in the run's folder."""
     return task.set_caching_options(False)
+
+
+def told_by_pod(task: dsl.PipelineTask) -> dsl.PipelineTask:
+    """A task that knows its run by its pod alone, which is in no cache key: so a cached one can say why it failed."""
+    return kubernetes.use_field_path_as_env(task, RUN_UID, "metadata.labels['pipeline/runid']")
 
 
 def on_volume(task: dsl.PipelineTask) -> dsl.PipelineTask:
@@ -53,13 +58,14 @@ def pinrec_training(
 ):
     """Event logs to gated, verified, reversible retrieval releases."""
     # Whatever happens below: people are told, and outcome and report are in the run's folder.
-    notice = fresh(with_secret(tell(registry=registry, run_id=RUN_ID, notify=notify))).set_display_name("Notify")
+    notice = told_by_pod(fresh(with_secret(tell(
+        registry=registry, run_id=RUN_ID, notify=notify)))).set_display_name("Notify")
 
     with dsl.ExitHandler(notice, name="run"):
         # Events and catalog become one training dataset; rows in = rows kept + quarantined + duplicates.
-        logs = aggregate_logs(
-            events=events, catalog=catalog, date=date, log=log, aggregate=aggregate,
-            previous=previous).set_display_name("Aggregate logs")
+        logs = told_by_pod(aggregate_logs(
+            events=events, catalog=catalog, date=date, log=log, aggregate=aggregate, previous=previous,
+            registry=registry)).set_display_name("Aggregate logs")
         dataset = logs.outputs["dataset"]
 
         # Bad data stops here, before anything is trained on it.
@@ -67,15 +73,15 @@ def pinrec_training(
             dataset=dataset, validate=validate, registry=registry, run_id=RUN_ID)).set_display_name("Validate data")
 
         # One base model learns from all surfaces.
-        base = on_volume(pretrain_base(
-            dataset=dataset, model=model, pretrain=pretrain,
-            launch=launch)).after(checked).set_display_name("Pretrain")
+        base = told_by_pod(on_volume(pretrain_base(
+            dataset=dataset, model=model, pretrain=pretrain, launch=launch,
+            registry=registry))).after(checked).set_display_name("Pretrain")
 
         with dsl.ParallelFor(surfaces, name="candidates") as surface:
             # Each surface gets a candidate of its own ...
-            candidate = on_volume(finetune_surface(
-                dataset=dataset, base=base.outputs["base"], surface=surface, finetune=finetune,
-                launch=launch)).set_display_name("Finetune")
+            candidate = told_by_pod(on_volume(finetune_surface(
+                dataset=dataset, base=base.outputs["base"], surface=surface, finetune=finetune, launch=launch,
+                registry=registry))).set_display_name("Finetune")
 
             # ... that would take the place of a release ...
             current = fresh(resolve_live(
@@ -83,10 +89,10 @@ def pinrec_training(
                 generation=generation, index=index)).set_display_name("Resolve live")
 
             # ... and is measured by the code that serves, beside that release and baselines.
-            measured = evaluate(
+            measured = told_by_pod(evaluate(
                 dataset=dataset, model=candidate.outputs["model"], surface=surface, registry=registry,
                 live=current.outputs["live"], allow=current.outputs["allow"], generation=generation,
-                evaluation_config=evaluation, index=index).set_display_name("Evaluate")
+                evaluation_config=evaluation, index=index)).set_display_name("Evaluate")
 
         # All evaluations, and what the data warned of, decide whether anything may be promoted.
         judged = fresh(judge(

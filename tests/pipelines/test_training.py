@@ -57,7 +57,7 @@ def test_only_the_training_steps_mount_the_claim_it_is_compiled_with(tmp_path):
     spec, platform = yaml.safe_load_all(compiled.read_text("utf-8"))
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert {name: [(mount["constant"], mount["mountPath"]) for mount in executor["pvcMount"]]
-            for name, executor in executors.items()} == {
+            for name, executor in executors.items() if "pvcMount" in executor} == {
         name: [("pinrec", "/mnt/pinrec")] for name in ("exec-pretrain", "exec-finetune")}
     wrong = subprocess.run([sys.executable, "-m", "pipelines.cli", "compile", "--output", compiled], cwd=ROOT,
                            env=os.environ | {"PINREC_CLAIM": "pinrec"}, capture_output=True, text=True, check=False)
@@ -79,6 +79,18 @@ def test_every_step_is_there_and_cached_only_where_it_may_be(tasks):
 def test_cached_tasks_know_nothing_of_the_run(tasks):
     for name in CACHED:
         assert "run_id" not in tasks[name]["inputs"].get("parameters", {}), name
+
+
+def test_cached_tasks_and_the_exit_task_know_their_run_by_their_pod(tasks):
+    _, platform = yaml.safe_load_all(GOLDEN.read_text("utf-8"))
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    known = {name.removeprefix("exec-"): executor["fieldPathAsEnv"] for name, executor in executors.items()
+             if "fieldPathAsEnv" in executor}
+    assert set(known) == CACHED | {"notify"}
+    for fields in known.values():
+        assert fields == [{"fieldPath": "metadata.labels['pipeline/runid']", "name": "PINREC_RUN_UID"}]
+    for name in CACHED:
+        assert "registry" in tasks[name]["inputs"]["parameters"], "where it leaves its reason"
 
 
 def test_every_task_has_a_display_name_and_its_inputs_a_description(spec, tasks):
@@ -111,7 +123,7 @@ def test_the_exit_task_alone_has_the_secret_it_is_compiled_with(tmp_path):
                    env=os.environ | {"PINREC_NOTIFY_SECRET": "pinrec-webhook"}, capture_output=True)
     _, platform = yaml.safe_load_all(compiled.read_text("utf-8"))
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
-    assert list(executors) == ["exec-notify"]
+    assert [name for name, executor in executors.items() if "secretAsEnv" in executor] == ["exec-notify"]
     (secret,) = executors["exec-notify"]["secretAsEnv"]
     assert (secret["secretName"], secret["keyToEnv"]) == (
         "pinrec-webhook", [{"envVar": "PINREC_WEBHOOK_SECRET", "secretKey": "PINREC_WEBHOOK_SECRET"}])
