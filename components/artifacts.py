@@ -19,7 +19,7 @@ from typing import Any
 
 from components.image import RUN_UID
 from pinrec_core.config import LaunchConfig
-from pinrec_core.errors import EXIT_PREEMPTED, MemoryRanOut, Preempted, StorageError
+from pinrec_core.errors import EXIT_PREEMPTED, MemoryRanOut, PinrecError, Preempted, StorageError
 from pinrec_core.manifest import Manifest
 from pinrec_core.report.run_folder import LAST_LINES, record_failure, run_folder
 from pinrec_core.report.step_end import is_memory_error, memory_in_words
@@ -75,7 +75,8 @@ def failure_kept(registry: str, run_id: str, step: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        message = memory_in_words(step, error) if is_memory_error(error) else str(error) or type(error).__name__
+        message = str(error) if isinstance(error, PinrecError) else f"{type(error).__name__}: {error}"
+        message = memory_in_words(step, error) if is_memory_error(error) else message
         if folder:
             trace = "".join(traceback.format_exception(error)).splitlines()
             with contextlib.suppress(StorageError):  # what ends the step is told, not that it cannot be kept
