@@ -12,7 +12,7 @@ _SHELL = 128  # a shell, and so a pod, tells signal N as exit code 128 + N
 
 
 class StepEnd(NamedTuple):
-    """The end of a process that did not end well."""
+    """The end of a process that could not say itself why."""
 
     code: int  # exit code; -N = ended by signal N
     peak_kib: int = 0  # most memory it had at once (resident); 0 = not known
@@ -23,14 +23,9 @@ class StepEnd(NamedTuple):
         """Number of the signal that ended it, 0 if none did."""
         return -self.code if self.code < 0 else max(0, self.code - _SHELL)
 
-    @property
-    def is_told(self) -> bool:
-        """Whether this says more than the step itself can have said."""
-        return bool(self.limit_s or self.signal)
-
 
 def end_in_words(step: str, end: StepEnd) -> str:
-    """One sentence for an end that `is_told`."""
+    """One sentence for an end by a signal or a time limit."""
     if end.limit_s:
         return (f"took longer than its limit of {end.limit_s:g} s and was ended with all that it had started; raise "
                 f"the limit ({limit_of(step, 'timeout_s')}; here --step-timeout) or give it less to do")
