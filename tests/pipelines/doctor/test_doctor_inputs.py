@@ -77,7 +77,8 @@ def test_packages_of_other_versions(monkeypatch, installed, status):
 
 
 def test_memory_and_disk(monkeypatch, tmp_path):
-    assert machine.disk(Subject()).seen.endswith(f"GiB free at {Path.cwd()}")
+    monkeypatch.chdir(tmp_path)
+    assert machine.disk(Subject()).seen.endswith(f"GiB free at {tmp_path}")
     monkeypatch.setattr(machine, "DISK_GIB", 1e9)
     assert machine.disk(Subject()).status is Status.WARN
     (tmp_path / "meminfo").write_text("MemTotal: 8000000 kB\nMemAvailable: 4194304 kB\n")
