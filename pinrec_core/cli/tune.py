@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WIDTH = 140  # columns of the table where no terminal tells them
 EXAMPLE = """Example:
 
-  pinrec tune --config my.toml --dataset work/my/dataset --surface home --trials 20
+  pinrec tune --config my.toml --dataset DIR --surface home --trials 20
 
 With [tune] and [tune.ranges] in my.toml; the result is in work/NAME/tuning/result."""
 

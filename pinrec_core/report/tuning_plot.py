@@ -18,7 +18,7 @@ def tuning_plot(table: dict[str, Any], logged: list[str]) -> bytes:
     """A PNG of a tuning's table (the content of its table.json); `logged` names the settings drawn on a log scale."""
     names = sorted({name for row in table["rows"] for name in row["values"]})
     rows = -(-(len(names) + 1) // _COLUMNS)
-    with matplotlib.rc_context({"font.size": 8, "text.parse_math": False}):
+    with matplotlib.rc_context({"font.size": 8}):
         figure = Figure(figsize=(_WIDTH * _COLUMNS, _HEIGHT * rows), layout="constrained")
         panels = list(figure.subplots(rows, _COLUMNS, squeeze=False).flat)
         _draw_climbs(panels[0], table)
@@ -27,7 +27,8 @@ def tuning_plot(table: dict[str, Any], logged: list[str]) -> bytes:
         for empty in panels[len(names) + 1:]:
             empty.remove()
         whose = f"surface {table['surface']}" if table["surface"] else "base model, all surfaces"
-        figure.suptitle(f"validation {table['metric']}, {whose} (n = {table['requests']} requests)")
+        title = figure.suptitle(f"validation {table['metric']}, {whose} (n = {table['requests']} requests)")
+        title.set_parse_math(False)  # a surface may be called $
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()

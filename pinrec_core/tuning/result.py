@@ -21,7 +21,7 @@ from pinrec_core import storage
 from pinrec_core.config import Config
 from pinrec_core.config.tune import Value
 from pinrec_core.errors import IntegrityError, TrainingError
-from pinrec_core.manifest import write_manifest
+from pinrec_core.manifest import Manifest, write_manifest
 from pinrec_core.report.tuning_plot import tuning_plot
 from pinrec_core.tuning.space import configured, spelled
 
@@ -51,6 +51,7 @@ class Table(BaseModel):
     surface: str  # "" = the base model on all surfaces
     requests: int  # validation requests behind every value
     dataset: str  # fingerprint
+    date: str  # last day of the data, YYYY-MM-DD
     seed: int
     best: int  # number of a trial
     rows: tuple[Row, ...]  # by number
@@ -63,10 +64,10 @@ class Table(BaseModel):
                                                   -(row.value or 0.0), row.trial))
 
 
-def table_of(study: optuna.Study, config: Config, dataset: str) -> Table:
+def table_of(study: optuna.Study, config: Config, dataset: Manifest) -> Table:
     """The table of a study's trials, and which of those that came to their end is the best, the first at a tie.
 
-    Raises TrainingError if none came to its end.
+    `dataset` is the manifest of what they were trained on. Raises TrainingError if none came to its end.
     """
     trials = study.trials
     done = [trial for trial in trials if trial.state is TrialState.COMPLETE]
@@ -75,7 +76,8 @@ def table_of(study: optuna.Study, config: Config, dataset: str) -> Table:
                             f"{trials[0].user_attrs.get('why', 'given up')}; narrow the ranges")
     best = max(done, key=lambda trial: trial.value)
     return Table(metric=config.tune.metric, surface=config.tune.surface, requests=best.user_attrs["requests"],
-                 dataset=dataset, seed=config.tune.seed, best=best.number, rows=tuple(map(_row, trials)))
+                 dataset=dataset.fingerprint, date=dataset.facts.get("date", ""), seed=config.tune.seed,
+                 best=best.number, rows=tuple(map(_row, trials)))
 
 
 def write_result(folder: Path, table: Table, config: Config) -> None:
@@ -104,7 +106,7 @@ def best_configuration(table: Table, config: Config) -> str:
             f"measure    validation {table.metric} of {whose}: {best.value:.4f} (n = {table.requests} requests); the "
             "best of many",
             "           draws, so expect less of it on the evaluation window",
-            f"dataset    {table.dataset}"]
+            f"dataset    {table.dataset}", *([f"           up to {table.date}"] if table.date else [])]
     text = "".join(f"# {line}".rstrip() + "\n" for line in head) + "\n" + tomli_w.dumps(content)
     if Config.model_validate(tomllib.loads(text)) != config:
         raise IntegrityError("tune: the best configuration is not the same once it is written as TOML; take the "

@@ -44,15 +44,15 @@ def tune(config: Config, dataset: Path, folder: Path, *, resume: bool = False) -
     draws = drawn(config, config.tune.trials)
     check_space(config, draws)
     with opened(dataset, "dataset") as data:
-        fingerprint = read_manifest(data, "dataset", verify=False).fingerprint
-        with opened_study(folder, _settings(config, fingerprint), config.tune, resume) as study:
+        known = read_manifest(data, "dataset", verify=False)
+        with opened_study(folder, _settings(config, known.fingerprint), config.tune, resume) as study:
             workshop = Workshop(data, folder, Stages.of(config))
             workshop.tidy(len(study.trials))
             workshop.prepare(config)
             for number, values in enumerate(draws):
                 if number >= len(study.trials):
                     _try(study, values, config, workshop)
-            table = table_of(study, config, fingerprint)
+            table = table_of(study, config, known)
     write_result(folder, table, config)
     return table
 
