@@ -25,6 +25,7 @@ export class Found {
   /** Show items of an answer. `configured` gives the rank of each item in the list as configured, null = do not compare. */
   show(answer, surface, colours, configured) {
     const held = document.activeElement;
+    if (answer.release_id !== this.release) this.forget(answer.release_id);
     const before = still.matches ? null : new Map([...this.nodes].map(([id, { row }]) => [id, row.getBoundingClientRect().top]));
     const wanted = new Set(answer.items.map(({ item_id }) => item_id));
     for (const [id, { row }] of this.nodes) {
@@ -37,6 +38,13 @@ export class Found {
     this.showVectors(answer.items, surface, colours);
     if (held !== document.activeElement && held.isConnected) held.focus({ preventScroll: true });
     if (before) this.move(before);
+  }
+
+  /** What another release calls its items need not be what this one does. */
+  forget(release) {
+    this.release = release;
+    this.list.replaceChildren();
+    this.nodes.clear();
   }
 
   /** One item at its place, as a new element only if it was not there. */
