@@ -1,7 +1,8 @@
 """Local paths and gs:// URIs behind one small interface: atomic writes, compare-and-swap, whole trees.
 
 Nothing half-written is ever visible: a file is written aside and renamed (GCS objects are atomic by themselves), a
-directory is built aside and renamed, and a tree is uploaded with its manifest last.
+directory is built aside and renamed, and a tree is uploaded with its manifest last. Object storage that does not answer
+is waited for (outage.py); what can be raised for it is StorageError.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -20,11 +22,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pinrec_core.errors import ConflictError, IntegrityError
+from pinrec_core.outage import lost_storage_told, patience
 
 ABSENT = "absent"
 MANIFEST_NAME = "manifest.json"
 _STAGING = ".staging-"
 _AT_ONCE = 8  # objects that are copied at the same time
+_WRITE = "pinrec-write"  # metadata of a swapped object: which write made it
 
 
 class Versioned(NamedTuple):
@@ -53,7 +57,10 @@ def join(uri: str, *parts: str) -> str:
 
 def exists(uri: str) -> bool:
     """Whether the file or object is there."""
-    return _blob(uri).exists() if is_remote(uri) else Path(uri).exists()
+    if not is_remote(uri):
+        return Path(uri).exists()
+    with lost_storage_told(uri):
+        return _blob(uri).exists(retry=patience())
 
 
 def read_bytes(uri: str) -> bytes:
@@ -78,7 +85,8 @@ def read_versioned(uri: str) -> Versioned:
 def write_bytes(uri: str, data: bytes) -> None:
     """Write a file or object so that a reader sees all of it or none."""
     if is_remote(uri):
-        _blob(uri).upload_from_string(data)
+        with lost_storage_told(uri):
+            _blob(uri).upload_from_string(data, retry=patience())
     else:
         _replace_file(Path(uri), data)
 
@@ -107,8 +115,9 @@ def list_names(uri: str) -> list[str]:
     if not is_remote(uri):
         return sorted(p.name for p in Path(uri).iterdir()) if Path(uri).is_dir() else []
     bucket, prefix = _split(uri)
-    iterator = _client().list_blobs(bucket, prefix=prefix.rstrip("/") + "/", delimiter="/")
-    names = {blob.name.rsplit("/", 1)[-1] for blob in iterator}
+    with lost_storage_told(uri):
+        iterator = _client().list_blobs(bucket, prefix=prefix.rstrip("/") + "/", delimiter="/", retry=patience())
+        names = {blob.name.rsplit("/", 1)[-1] for blob in iterator}
     return sorted(names | {p.rstrip("/").rsplit("/", 1)[-1] for p in iterator.prefixes})
 
 
@@ -123,8 +132,9 @@ def tree_files(uri: str) -> dict[str, Stored]:
         return found
     bucket, prefix = _split(uri)
     root = prefix.rstrip("/") + "/"
-    return {blob.name.removeprefix(root): Stored(blob.size, blob.updated.timestamp())
-            for blob in _client().list_blobs(bucket, prefix=root)}
+    with lost_storage_told(uri):
+        return {blob.name.removeprefix(root): Stored(blob.size, blob.updated.timestamp())
+                for blob in _client().list_blobs(bucket, prefix=root, retry=patience())}
 
 
 def remove_file(uri: str) -> None:
@@ -134,8 +144,8 @@ def remove_file(uri: str) -> None:
         return
     from google.api_core.exceptions import NotFound
 
-    with contextlib.suppress(NotFound):
-        _blob(uri).delete()
+    with lost_storage_told(uri), contextlib.suppress(NotFound):
+        _blob(uri).delete(retry=patience())
 
 
 def remove_tree(uri: str) -> None:
@@ -210,7 +220,8 @@ def upload_tree(source: Path, uri: str) -> None:
 def download(uri: str, names: Sequence[str], target: Path) -> None:
     """Copy some files of a folder, by their relative paths, into another one on disk.
 
-    Raises IntegrityError if a file is not there or its name points outside the folder.
+    Raises IntegrityError if a file is not there or its name points outside the folder, StorageError if the storage is
+    out of reach for too long.
     """
     def copy(name: str) -> None:
         path = target / name
@@ -230,14 +241,8 @@ def local_tree(uri: str) -> Iterator[Path]:
         yield Path(uri)
         return
     with tempfile.TemporaryDirectory(prefix="pinrec-") as folder:
-        bucket, prefix = _split(uri)
-        root = prefix.rstrip("/") + "/"
-        for blob in _client().list_blobs(bucket, prefix=root):
-            target = Path(folder, blob.name.removeprefix(root)).resolve()
-            if not target.is_relative_to(Path(folder).resolve()):
-                raise IntegrityError(f"gs://{bucket}/{blob.name}: points outside its tree; remove the object")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            blob.download_to_filename(str(target))
+        with lost_storage_told(uri):
+            _download_tree(uri, Path(folder).resolve())
         yield Path(folder)
 
 
@@ -284,40 +289,63 @@ def _replace_file(path: Path, data: bytes) -> None:
 
 
 def _upload(path: Path, uri: str) -> None:
-    _blob(uri).upload_from_filename(str(path))
+    with lost_storage_told(uri):
+        _blob(uri).upload_from_filename(str(path), retry=patience())
 
 
 def _download(uri: str, path: Path) -> None:
     from google.api_core.exceptions import NotFound
 
-    try:
-        if is_remote(uri):
-            _blob(uri).download_to_filename(str(path))
-        else:
-            shutil.copyfile(uri, path)
-    except (NotFound, FileNotFoundError) as error:
-        raise IntegrityError(f"{uri}: no such file; rerun the step that writes it") from error
+    with lost_storage_told(uri):
+        try:
+            if is_remote(uri):
+                _blob(uri).download_to_filename(str(path), retry=patience())
+            else:
+                shutil.copyfile(uri, path)
+        except (NotFound, FileNotFoundError) as error:
+            raise IntegrityError(f"{uri}: no such file; rerun the step that writes it") from error
+
+
+def _download_tree(uri: str, folder: Path) -> None:
+    bucket, prefix = _split(uri)
+    root = prefix.rstrip("/") + "/"
+    for blob in _client().list_blobs(bucket, prefix=root, retry=patience()):
+        target = Path(folder, blob.name.removeprefix(root)).resolve()
+        if not target.is_relative_to(folder):
+            raise IntegrityError(f"gs://{bucket}/{blob.name}: points outside its tree; remove the object")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        blob.download_to_filename(str(target), retry=patience())
 
 
 def _read_object(uri: str) -> Versioned:
     from google.api_core.exceptions import NotFound
 
     blob = _blob(uri)
-    try:
-        data = blob.download_as_bytes()
-    except NotFound:
-        return Versioned(None, ABSENT)
+    with lost_storage_told(uri):
+        try:
+            data = blob.download_as_bytes(retry=patience())
+        except NotFound:
+            return Versioned(None, ABSENT)
     return Versioned(data, str(blob.generation))
 
 
 def _swap_object(uri: str, data: bytes, version: str) -> None:
+    """An attempt whose answer was lost may have written: tried again it is refused, although the object is ours.
+
+    So every swap signs its object. If somebody has swapped it once more by then, ours counts as lost.
+    """
     from google.api_core.exceptions import PreconditionFailed
 
     generation = 0 if version == ABSENT else int(version)
-    try:
-        _blob(uri).upload_from_string(data, if_generation_match=generation)
-    except PreconditionFailed as error:
-        raise ConflictError(f"{uri}: changed since it was read; read it again and retry") from error
+    blob = _blob(uri)
+    blob.metadata = signed = {_WRITE: uuid.uuid4().hex}
+    with lost_storage_told(uri):
+        try:
+            blob.upload_from_string(data, if_generation_match=generation, retry=patience())
+        except PreconditionFailed as error:
+            found = blob.bucket.get_blob(blob.name, retry=patience())
+            if found is None or (found.metadata or {}).get(_WRITE) != signed[_WRITE]:
+                raise ConflictError(f"{uri}: changed since it was read; read it again and retry") from error
 
 
 @lru_cache(maxsize=1)

@@ -7,6 +7,7 @@ TaskLog stands in for sys.stdout: the writing thread tells whose line it is.
 from __future__ import annotations
 
 import io
+import json
 import re
 import threading
 import time
@@ -14,6 +15,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from pinrec_core.report.step_end import StepEnd, end_in_words
+from pipelines.warm.client import ENDED
 
 KEPT_LINES = 40  # last lines of a task, kept for the message if it fails
 
@@ -39,6 +43,7 @@ class Task:
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
     latest: str = ""  # its last log message
+    end: StepEnd | None = None  # of its process, where that was killed or took too long
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
 
     @property
@@ -48,7 +53,9 @@ class Task:
 
     @property
     def user_error(self) -> str:
-        """The message of the PinrecError that ended a failed task, "" if something else ended it."""
+        """The message of the PinrecError that ended a failed task, or how it was ended, "" if something else did."""
+        if self.end:
+            return end_in_words(self.name, self.end)
         for position in reversed(range(len(self.lines))):
             if found := _USER_ERROR.match(self.lines[position]):
                 return "\n".join([found[1], *list(self.lines)[position + 1:]])
@@ -118,6 +125,9 @@ class TaskLog(io.TextIOBase):
     def _follow(self, task: Task, line: str) -> None:
         """A line of a running task: what it works on, or what it says."""
         text = line.strip()
+        if text.startswith(ENDED):
+            task.end = StepEnd(**json.loads(text.removeprefix(ENDED)))
+            return
         if found := _SURFACE.match(text):
             task.surface = found[1]
         elif found := _OUTPUT_FILE.search(text):

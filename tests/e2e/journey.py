@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import socket
@@ -98,7 +99,7 @@ def backfill(work: Path, config: Path, first: str, last: str, *options: str) -> 
 
 def small(folder: Path, changes: dict[str, Any]) -> Path:
     """The configuration for the small month, with some keys set to other values."""
-    return changed(folder, SMALL | changes)
+    return changed(folder, copy.deepcopy(SMALL) | changes)
 
 
 def changed(folder: Path, changes: dict[str, Any]) -> Path:
