@@ -26,7 +26,20 @@ class Settings:
 
 def build_app(settings: Settings) -> typer.Typer:
     """All commands of pinrec_core; a caller may add its own before `execute`."""
-    from pinrec_core.cli import ask, compare, configs, index, logs, notices, registry, release, serve, training, tune
+    from pinrec_core.cli import (
+        ask,
+        compare,
+        configs,
+        demo,
+        index,
+        logs,
+        notices,
+        registry,
+        release,
+        serve,
+        training,
+        tune,
+    )
 
     app = typer.Typer(name="pinrec", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                       rich_markup_mode=None,  # "[validate]" in a help text is a section, not markup
@@ -43,7 +56,7 @@ def build_app(settings: Settings) -> typer.Typer:
         logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
         logging.getLogger("pinrec").setLevel(logging.DEBUG if debug else logging.INFO)
 
-    for group in (logs, training, tune, release, registry, compare, index, serve, ask, configs, notices):
+    for group in (logs, training, tune, release, registry, compare, index, serve, demo, ask, configs, notices):
         group.add_commands(app)
     return app
 
