@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pinrec_core.config import LogConfig
 from pinrec_core.release.answer import nearest_id
