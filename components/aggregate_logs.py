@@ -9,6 +9,7 @@ from components.image import IMAGE
 def aggregate_logs(
     events: str, catalog: str, date: str, log: str, aggregate: str,
     dataset: dsl.Output[dsl.Dataset], metrics: dsl.Output[dsl.Metrics], previous: str = "", store: str = "",
+    registry: str = "",
 ):
     """Turn the event partitions up to a date into the training dataset.
 
@@ -20,6 +21,7 @@ def aggregate_logs(
         aggregate: Section [aggregate] as JSON.
         previous: An earlier dataset of this log, whose cleaned partitions are taken over; "" = read everything.
         store: Folder or URI for the data, of which the artifact then says only where they are; "" = it holds them.
+        registry: Folder or URI of the release registry, to tell there why it fails; "" = nowhere.
 
     Returns:
         dataset: Items, sequences, feed views, statistics and quarantined rows.
@@ -27,12 +29,12 @@ def aggregate_logs(
     """
     from pathlib import Path
 
-    from components.artifacts import describe, log_metrics
+    from components.artifacts import describe, failure_kept, log_metrics
     from pinrec_core.config import AggregateConfig, LogConfig
     from pinrec_core.logs.aggregate import aggregate_logs as run
     from pinrec_core.store import kept
 
-    with kept(Path(dataset.path), store) as output:
+    with failure_kept(registry, "", "aggregate-logs"), kept(Path(dataset.path), store) as output:
         manifest = run(events, catalog, output, log=LogConfig.parse(log),
                        aggregate=AggregateConfig.parse(aggregate), date=date, previous=previous)
     describe(dataset, manifest)

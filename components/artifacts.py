@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import math
+import os
 import sys
 import traceback
 from collections import deque
@@ -16,10 +17,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from components.image import RUN_UID
 from pinrec_core.config import LaunchConfig
-from pinrec_core.errors import EXIT_PREEMPTED, Preempted
+from pinrec_core.errors import EXIT_PREEMPTED, MemoryRanOut, PinrecError, Preempted, StorageError
 from pinrec_core.manifest import Manifest
 from pinrec_core.report.run_folder import LAST_LINES, record_failure, run_folder
+from pinrec_core.report.step_end import is_memory_error, memory_in_words
+from pinrec_core.report.step_marks import mark_begun, mark_ended
 from pinrec_core.store import address
 from pinrec_core.training.job import Job
 from pinrec_core.training.launch.start import launch
@@ -66,23 +70,42 @@ def folder_of(registry: str, run_id: str) -> str:
     return run_folder(registry, run_id.partition("/")[0])
 
 
+def pod_folder(registry: str) -> str:
+    """Where cached steps leave what they may not know the run for: by the id that their pod has, "" without one."""
+    run = os.environ.get(RUN_UID, "")
+    return run_folder(registry, run) if registry and run else ""
+
+
 @contextlib.contextmanager
 def failure_kept(registry: str, run_id: str, step: str) -> Iterator[None]:
-    """Let a step fail, and leave in the run's folder why, with the last lines of its log.
+    """Let a step fail, and leave in the run's folder why, with the last lines of its log; memory that ran out in words.
 
-    Only where a task is never cached: others may not know the run. pinrec run keeps the failures of those too.
+    A task that is cached may not know the run: run_id is "" then, and its folder that of its pod's run, if it is in
+    one. pinrec run keeps the failures of those too.
     """
+    folder = folder_of(registry, run_id) if run_id else pod_folder(registry)
     lines: deque[str] = deque(maxlen=LAST_LINES // 2)
     listener = logging.Handler()
     listener.emit = lambda record: lines.append(f"{record.levelname} {record.getMessage()}")
     logging.getLogger().addHandler(listener)
+    if folder:
+        mark_begun(folder, step)
     try:
         yield
     except Exception as error:
-        trace = "".join(traceback.format_exception(error)).splitlines()
-        record_failure(folder_of(registry, run_id), step, str(error) or type(error).__name__,
-                       [*lines, *trace[-LAST_LINES // 2:]])
+        message = str(error) if isinstance(error, PinrecError) else f"{type(error).__name__}: {error}"
+        message = memory_in_words(step, error) if is_memory_error(error) else message
+        if folder:
+            trace = "".join(traceback.format_exception(error)).splitlines()
+            with contextlib.suppress(StorageError):  # what ends the step is told, not that it cannot be kept
+                record_failure(folder, step, message, [*lines, *trace[-LAST_LINES // 2:]])
+            mark_ended(folder, step)
+        if is_memory_error(error):
+            raise MemoryRanOut(message) from error
         raise
+    else:
+        if folder:
+            mark_ended(folder, step)
     finally:
         logging.getLogger().removeHandler(listener)
 

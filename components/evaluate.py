@@ -33,18 +33,19 @@ def evaluate(
     import json
     from pathlib import Path
 
-    from components.artifacts import describe, log_metrics, uri_of
+    from components.artifacts import describe, failure_kept, log_metrics, uri_of
     from pinrec_core.config import EvaluationConfig, GenerationConfig, IndexConfig
     from pinrec_core.errors import IntegrityError
     from pinrec_core.evaluation.evaluate import evaluate as run
     from pinrec_core.store import opened
 
-    with opened(dataset.path, "dataset") as data, opened(model.path, "model") as candidate:
-        manifest = run(data, candidate, Path(evaluation.path), surface=surface, registry=registry, live_id=live,
-                       generation=GenerationConfig.parse(generation), index=IndexConfig.parse(index),
-                       evaluation=EvaluationConfig.parse(evaluation_config), model_uri=uri_of(model))
-    found = json.loads(Path(evaluation.path, "evaluation.json").read_bytes())
-    if found["allow_sha256"] != allow:
-        raise IntegrityError(f"the allow list of surface {surface!r} changed while the run went; run it again")
+    with failure_kept(registry, "", f"evaluate {surface}"):
+        with opened(dataset.path, "dataset") as data, opened(model.path, "model") as candidate:
+            manifest = run(data, candidate, Path(evaluation.path), surface=surface, registry=registry, live_id=live,
+                           generation=GenerationConfig.parse(generation), index=IndexConfig.parse(index),
+                           evaluation=EvaluationConfig.parse(evaluation_config), model_uri=uri_of(model))
+        found = json.loads(Path(evaluation.path, "evaluation.json").read_bytes())
+        if found["allow_sha256"] != allow:
+            raise IntegrityError(f"the allow list of surface {surface!r} changed while the run went; run it again")
     describe(evaluation, manifest, surface=surface, live_release=live)
     log_metrics(metrics, {name: statistic["value"] for name, statistic in found["metrics"].items()})

@@ -8,7 +8,7 @@ from components.image import IMAGE
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def finetune(
     dataset: dsl.Input[dsl.Dataset], base: dsl.Input[dsl.Model], surface: str, finetune: str, launch: str,
-    model: dsl.Output[dsl.Model], metrics: dsl.Output[dsl.Metrics], store: str = "",
+    model: dsl.Output[dsl.Model], metrics: dsl.Output[dsl.Metrics], store: str = "", registry: str = "",
 ):
     """Fit the base model to the feed views of one surface.
 
@@ -19,6 +19,7 @@ def finetune(
         finetune: Section [finetune] as JSON.
         launch: Section [launch] as JSON: where the training processes run.
         store: Folder or URI for the model, of which the artifact then says only where it is; "" = it holds it.
+        registry: Folder or URI of the release registry, to tell there why it fails; "" = nowhere.
 
     Returns:
         model: The surface's candidate model.
@@ -26,12 +27,12 @@ def finetune(
     """
     from pathlib import Path
 
-    from components.artifacts import describe, log_metrics, train
+    from components.artifacts import describe, failure_kept, log_metrics, train
     from pinrec_core.config import FinetuneConfig
     from pinrec_core.store import kept
     from pinrec_core.training.job import FinetuneJob
 
-    with kept(Path(model.path), store) as output:
+    with failure_kept(registry, "", f"finetune {surface}"), kept(Path(model.path), store) as output:
         manifest = train(FinetuneJob(dataset=Path(dataset.path), base=Path(base.path), output=output, surface=surface,
                                      finetune=FinetuneConfig.parse(finetune)), launch)
     describe(model, manifest, surface=surface)

@@ -9,7 +9,8 @@ from components.image import IMAGE
 def notify(registry: str, run_id: str, notify: str, page: dsl.Output[dsl.HTML]):
     """Tell how the run ended, then write its outcome and report, from what its folder holds.
 
-    It takes no final status: where that is broken it would end the exit task, and the folder says what was really done.
+    It takes no final status: KFP's is that of the whole exit handler, without a step or a reason, and where it is
+    broken it would end the exit task. The steps leave their failures and the marks of their begin themselves.
 
     Args:
         registry: Folder or URI of the release registry.
@@ -21,11 +22,13 @@ def notify(registry: str, run_id: str, notify: str, page: dsl.Output[dsl.HTML]):
     """
     from pathlib import Path
 
-    from components.artifacts import folder_of
+    from components.artifacts import folder_of, pod_folder
     from pinrec_core.report.notify import notify as tell
     from pinrec_core.report.run_report import write_run_report
+    from pinrec_core.report.step_marks import tell_unfinished
     from pinrec_core.storage import read_bytes
 
+    tell_unfinished(folder_of(registry, run_id), pod_folder(registry))
     tell(folder_of(registry, run_id), notify)  # first: nothing that goes wrong with the page may silence it
     page.metadata.update(kind="report", run=run_id)
     Path(page.path).write_bytes(read_bytes(write_run_report(folder_of(registry, run_id))))

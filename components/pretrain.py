@@ -9,6 +9,7 @@ from components.image import IMAGE
 def pretrain(
     dataset: dsl.Input[dsl.Dataset], model: str, pretrain: str, launch: str,
     base: dsl.Output[dsl.Model], curve: dsl.Output[dsl.Artifact], metrics: dsl.Output[dsl.Metrics], store: str = "",
+    registry: str = "",
 ):
     """Train one base model on the engagements of all surfaces.
 
@@ -18,6 +19,7 @@ def pretrain(
         pretrain: Section [pretrain] as JSON.
         launch: Section [launch] as JSON: where the training processes run.
         store: Folder or URI for the model, of which the artifact then says only where it is; "" = it holds it.
+        registry: Folder or URI of the release registry, to tell there why it fails; "" = nowhere.
 
     Returns:
         base: The base model.
@@ -27,12 +29,12 @@ def pretrain(
     import shutil
     from pathlib import Path
 
-    from components.artifacts import describe, log_metrics, train
+    from components.artifacts import describe, failure_kept, log_metrics, train
     from pinrec_core.config import ModelConfig, PretrainConfig
     from pinrec_core.store import kept
     from pinrec_core.training.job import PretrainJob
 
-    with kept(Path(base.path), store) as output:
+    with failure_kept(registry, "", "pretrain"), kept(Path(base.path), store) as output:
         manifest = train(PretrainJob(dataset=Path(dataset.path), output=output, model=ModelConfig.parse(model),
                                      pretrain=PretrainConfig.parse(pretrain)), launch)
         Path(curve.path).mkdir()

@@ -29,6 +29,14 @@ class ConflictError(PinrecError):
     """Somebody else changed the document between our read and our write."""
 
 
+class StorageError(PinrecError):
+    """Object storage did not answer in time, or refused."""
+
+
+class MemoryRanOut(PinrecError):
+    """A step needed more memory than it had."""
+
+
 class TrainingError(PinrecError):
     """Training cannot go on, for example because the loss is no longer finite."""
 

@@ -75,6 +75,7 @@ def run(
     work: Work = None,
     registry: Registry = "",
     store: Store = "",
+    step_timeout: Annotated[float, typer.Option(min=0, help="Seconds after which a step is ended; 0 = never.")] = 0,
 ) -> None:
     """Run the whole workflow here. Exits with 0 if promoted, 3 if rejected, 1 if failed."""
     settings = Config.load(config)
@@ -89,7 +90,7 @@ def run(
                                    date=date or last_date(places.events), store=absolute(store) if store else "",
                                    previous=absolute(previous) if previous else "")
     with only_one(places.work), warm_python(child_environment()) as python:
-        done = run_locally(arguments, places.work, python=python)
+        done = run_locally(arguments, places.work, python=python, step_timeout_s=step_timeout)
         ended = conclude(done, places.registry)
     _show(ended, done.log)
     raise typer.Exit(EXIT_CODES[ended.status])

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pinrec_core import storage
 from pinrec_core.cli.entry import EXIT_FAILED, EXIT_REJECTED
-from pinrec_core.errors import PinrecError
+from pinrec_core.errors import PinrecError, StorageError
 from pipelines.local import LocalRun
 from pipelines.task_log import Task
 
@@ -31,16 +31,26 @@ class Conclusion(NamedTuple):
 def conclude(done: LocalRun, registry: str) -> Conclusion:
     """Read the outcome; where the exit step did not run, the failure is recorded and the report written here.
 
-    Raises PinrecError if not even one task started.
+    Raises PinrecError if not even one task started, StorageError with the reason if the folder cannot be reached.
     """
-    from pinrec_core.report.run_folder import record_failure, run_folder
-    from pinrec_core.report.run_report import OUTCOME, write_run_report
-
     if not done.run_id:
         raise PinrecError(f"the run did not start; {done.log} says why")
     logging.getLogger("pinrec").setLevel(logging.WARNING)  # what the report would log is told by whoever asks
-    folder = run_folder(registry, done.run_id)
     culprit = next((task for task in done.failed if task.component != "reject"), None)
+    try:
+        return _concluded(done, registry, culprit)
+    except StorageError as error:
+        if culprit is None:
+            raise
+        raise StorageError(f"step {culprit.name} failed: {culprit.error.splitlines()[0]}; {done.log} has the rest, for "
+                           "the run's folder cannot be reached either") from error
+
+
+def _concluded(done: LocalRun, registry: str, culprit: Task | None) -> Conclusion:
+    from pinrec_core.report.run_folder import record_failure, run_folder
+    from pinrec_core.report.run_report import OUTCOME, write_run_report
+
+    folder = run_folder(registry, done.run_id)
     if culprit:
         record_failure(folder, culprit.name, culprit.error, culprit.lines)
     if culprit or not storage.exists(storage.join(folder, OUTCOME)):

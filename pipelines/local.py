@@ -11,6 +11,7 @@ from __future__ import annotations
 import builtins
 import contextlib
 import io
+import itertools
 import logging
 import os
 import sys
@@ -21,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from pinrec_core.errors import PinrecError
-from pinrec_core.report.run_folder import record_failure, run_folder
+from pinrec_core.report.run_folder import record_failure, record_step, run_folder
 from pipelines.input_state import input_state
 from pipelines.progress import Progress
 from pipelines.task_log import Task, TaskLog
+from pipelines.warm.client import STEP_TIMEOUT
 
 SIDE_BY_SIDE = 2  # KFP's local runner runs at most this many tasks of a loop at once
 Show = Callable[[Task, str], None]
@@ -45,11 +47,12 @@ class LocalRun:
 
 
 def run_locally(arguments: dict[str, Any], work: Path, *, python: str, show: Show | None = None,
-                runs: int = 1) -> LocalRun:
+                runs: int = 1, step_timeout_s: float = 0.0) -> LocalRun:
     """Run the pipeline to its end, whatever the end is.
 
     `python` is the interpreter of the tasks. Every change of a task goes to `show`, by default onto stderr. `runs` such
-    runs at once share the cores.
+    runs at once share the cores. A task that takes longer than `step_timeout_s` is ended; 0 = what
+    PINREC_STEP_TIMEOUT_S says, if anything.
     """
     work = work.resolve()
     logs, tasks = work / "logs", work / "tasks"
@@ -57,16 +60,23 @@ def run_locally(arguments: dict[str, Any], work: Path, *, python: str, show: Sho
     unfinished = logs / f"unfinished-{os.getpid()}.log"
     with open(unfinished, "w", encoding="utf-8") as file:
         task_log = TaskLog(file, tasks, _shown_and_kept(show or Progress(sys.stderr), arguments["registry"]))
-        with _output_to(task_log), _environment(child_environment(runs)), _executable(python):
+        limit = {STEP_TIMEOUT: str(step_timeout_s)} if step_timeout_s else {}
+        with _output_to(task_log), _environment(child_environment(runs), limit), _executable(python):
             _run(arguments, work, tasks, work / "cache" / input_state(arguments)[:16])
     log = unfinished.rename(logs / f"{task_log.run_id or unfinished.stem}.log")
     return LocalRun(task_log.run_id, tuple(task_log.tasks), log)
 
 
 def _shown_and_kept(show: Show, registry: str) -> Show:
-    """Show every change of a task, and leave in the run's folder which one failed first, for the exit task to tell."""
+    """Show every change of a task, and leave in the run's folder for the exit task to tell: which one failed first, and
+    what each took."""
+    ended = itertools.count(1)
+
     def changed(task: Task, change: str) -> None:
         show(task, change)
+        if change in ("done", "failed") and task.run_id:
+            with contextlib.suppress(PinrecError, OSError):  # a run does not fail for want of its times
+                record_step(run_folder(registry, task.run_id), next(ended), task.name, task.seconds, task.peak_kib)
         if change == "failed" and task.component != "reject":
             with contextlib.suppress(PinrecError, OSError):  # tried again, aloud, when the run is concluded
                 record_failure(run_folder(registry, task.run_id), task.name, task.error, task.lines)
@@ -126,12 +136,16 @@ def _executable(python: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set variables that are not set yet, for child processes, and take them back after."""
-    added = {name: value for name, value in values.items() if name not in os.environ}
-    os.environ.update(added)
+def _environment(defaults: dict[str, str], fixed: dict[str, str] | None = None) -> Iterator[None]:
+    """Set variables for child processes, defaults where nothing else is set, and take them back after."""
+    values = {name: value for name, value in defaults.items() if name not in os.environ} | (fixed or {})
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
-        for name in added:
-            os.environ.pop(name, None)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

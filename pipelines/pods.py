@@ -13,10 +13,15 @@ from typing import Any
 from kfp import dsl, kubernetes
 from kfp.dsl.pipeline_context import Pipeline
 
+from components.image import RUN_UID
 from pinrec_core.config import NotifyConfig, StepConfig, TargetConfig
 from pinrec_core.config.target import SECRET_KEY
 from pinrec_core.release.provenance.built import IMAGE_VARIABLE
 from pipelines.training import NAME, TITLE, pinrec_training
+
+# Steps that may be cached, and notify, which reads what they left, know their run by their pod alone: that is in no
+# cache key. So a cached step can say why it failed.
+TOLD = ("aggregate_logs", "pretrain", "finetune", "evaluate", "notify")
 
 
 def pipeline_on(target: TargetConfig, notify: NotifyConfig) -> Any:
@@ -43,6 +48,8 @@ def equip(task: dsl.PipelineTask, target: TargetConfig, notify: NotifyConfig) ->
         kubernetes.mount_pvc(task, pvc_name=target.claim, mount_path=target.claim_folder)
     if step.timeout_s:
         kubernetes.set_timeout(task, step.timeout_s)
+    if name in TOLD:
+        kubernetes.use_field_path_as_env(task, RUN_UID, "metadata.labels['pipeline/runid']")
     if name == "notify" and target.notify_secret:
         # Optional: a secret that is not there would keep the exit task from starting, and nobody would hear of the run.
         kubernetes.use_secret_as_env(task, target.notify_secret, {SECRET_KEY: notify.secret_env}, optional=True)

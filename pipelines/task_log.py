@@ -7,6 +7,7 @@ TaskLog stands in for sys.stdout: the writing thread tells whose line it is.
 from __future__ import annotations
 
 import io
+import json
 import re
 import threading
 import time
@@ -14,6 +15,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from pinrec_core.report.step_end import StepEnd, end_in_words
+from pipelines.warm.client import ENDED, PEAK
 
 KEPT_LINES = 40  # last lines of a task, kept for the message if it fails
 
@@ -23,6 +27,7 @@ _START = re.compile(r"Executing task '([^']+)'")
 _END = re.compile(r"Task '([^']+)' finished with status (SUCCESS|FAILURE)")
 _CACHED = re.compile(r"Task (\S+) cache hit")
 _SURFACE = re.compile(r'^"surface": "([^"]+)"')
+_PEAK = re.compile(rf"{PEAK}(\d+)")  # anywhere: of a training it comes as a line of the step's log
 _OUTPUT_FILE = re.compile(r'"outputFile": "([^"]+)/executor_output\.json"')
 _MESSAGE = re.compile(r"^\[KFP Executor [^]]*\]: ([a-z].*)")  # ours begin in lower case, those of libraries do not
 _USER_ERROR = re.compile(r"^pinrec_core\.errors\.\w+: (.*)")
@@ -38,7 +43,9 @@ class Task:
     state: str = "running"  # running, done, cached, failed
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+    peak_kib: int = 0  # most memory that one of its processes had, 0 = not known
     latest: str = ""  # its last log message
+    end: StepEnd | None = None  # of its process, where that was killed or took too long
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
 
     @property
@@ -48,7 +55,9 @@ class Task:
 
     @property
     def user_error(self) -> str:
-        """The message of the PinrecError that ended a failed task, "" if something else ended it."""
+        """The message of the PinrecError that ended a failed task, or how it was ended, "" if something else did."""
+        if self.end:
+            return end_in_words(self.name, self.end)
         for position in reversed(range(len(self.lines))):
             if found := _USER_ERROR.match(self.lines[position]):
                 return "\n".join([found[1], *list(self.lines)[position + 1:]])
@@ -118,7 +127,13 @@ class TaskLog(io.TextIOBase):
     def _follow(self, task: Task, line: str) -> None:
         """A line of a running task: what it works on, or what it says."""
         text = line.strip()
-        if found := _SURFACE.match(text):
+        if text.startswith(ENDED):
+            task.end = StepEnd(**json.loads(text.removeprefix(ENDED)))
+            return
+        if found := _PEAK.search(text):
+            task.peak_kib = max(task.peak_kib, int(found[1]))
+            return
+        if (found := _SURFACE.match(text)) and task.component != "gate":  # it reads artifacts of all surfaces
             task.surface = found[1]
         elif found := _OUTPUT_FILE.search(text):
             task.run_id = found[1].removeprefix(self._root).strip("/").split("/")[0]

@@ -46,8 +46,8 @@ def pinrec_training(
     with dsl.ExitHandler(notice, name="run"):
         # Events and catalog become one training dataset; rows in = rows kept + quarantined + duplicates.
         logs = aggregate_logs(
-            events=events, catalog=catalog, date=date, log=log, aggregate=aggregate,
-            previous=previous, store=store).set_display_name("Aggregate logs")
+            events=events, catalog=catalog, date=date, log=log, aggregate=aggregate, previous=previous, store=store,
+            registry=registry).set_display_name("Aggregate logs")
         dataset = logs.outputs["dataset"]
 
         # Bad data stops here, before anything is trained on it.
@@ -56,14 +56,14 @@ def pinrec_training(
 
         # One base model learns from all surfaces.
         base = pretrain_base(
-            dataset=dataset, model=model, pretrain=pretrain,
-            launch=launch, store=store).after(checked).set_display_name("Pretrain")
+            dataset=dataset, model=model, pretrain=pretrain, launch=launch, store=store,
+            registry=registry).after(checked).set_display_name("Pretrain")
 
         with dsl.ParallelFor(surfaces, name="candidates") as surface:
             # Each surface gets a candidate of its own ...
             candidate = finetune_surface(
-                dataset=dataset, base=base.outputs["base"], surface=surface, finetune=finetune,
-                launch=launch, store=store).set_display_name("Finetune")
+                dataset=dataset, base=base.outputs["base"], surface=surface, finetune=finetune, launch=launch,
+                store=store, registry=registry).set_display_name("Finetune")
 
             # ... that would take the place of a release ...
             current = fresh(resolve_live(

@@ -17,6 +17,7 @@ _STEPS = "work/mine/steps"
 _DATA = "--events work/mine/data/events --catalog work/mine/data/catalog"
 _WITH = f"-c mine.toml --dataset {_STEPS}/dataset"
 _REGISTRY = "--registry work/mine/registry"
+_RUNS = "work/mine/registry/runs"
 
 EXAMPLES: Examples = {
     "import kuairand": ("pinrec import kuairand KuaiRand-Pure work/kuairand/data",),
@@ -38,6 +39,7 @@ EXAMPLES: Examples = {
     "pretrain": (f"pinrec pretrain {_WITH} -o {_STEPS}/base",),
     "finetune": (f"pinrec finetune {_WITH} --base {_STEPS}/base -s home -o {_STEPS}/home",),
     "evaluate": (f"pinrec evaluate {_WITH} --model {_STEPS}/home -s home {_REGISTRY} -o {_STEPS}/evaluation-home",),
+    "tune": (f"pinrec tune {_WITH} -s home --trials 2",),
     "gate": (f"pinrec gate -c mine.toml {_STEPS}/evaluation-home -o {_STEPS}/verdict "
              f"--validation {_STEPS}/validation",
              f"pinrec gate -c strict.toml {_STEPS}/evaluation-home -o {_STEPS}/rejected"),
@@ -66,7 +68,9 @@ EXAMPLES: Examples = {
     "registry freeze": (f'pinrec registry freeze home --reason "holiday" {_REGISTRY}',),
     "registry unfreeze": (f"pinrec registry unfreeze home {_REGISTRY}",),
     "registry gc": (f"pinrec registry gc {_REGISTRY}", f"pinrec registry gc --keep 2 --apply {_REGISTRY}"),
-    "notify": ("pinrec notify $(ls -d work/mine/registry/runs/* | tail -n 1)",),
+    "notify": (f"pinrec notify $(ls -d {_RUNS}/* | tail -n 1)",),
+    "compare": (f"pinrec compare $(ls {_RUNS} | head -n 1) $(ls {_RUNS} | tail -n 1) {_REGISTRY}",),
+    "demo": ("pinrec demo -c mine.toml",),
     "serve": ("pinrec serve -c mine.toml", f"pinrec serve {_REGISTRY} --port 0 --workers 2"),
 }
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pinrec_core.config import LogConfig
 from pinrec_core.release.answer import nearest_id
@@ -59,6 +60,12 @@ class Catalog:
     def titles(self, item_N: np.ndarray) -> list[str | None]:
         """Titles of items, None where the catalog has none."""
         return self.title_I.take(pa.array(item_N)).to_pylist()
+
+    def containing(self, text: str) -> np.ndarray:
+        """Items with the text in their title, in any case, or at the beginning of their id; reads all of them."""
+        titled_I = pc.fill_null(pc.match_substring(self.title_I, text, ignore_case=True), False)
+        named_I = pc.starts_with(self.id_I, text)
+        return pc.indices_nonzero(pc.or_(titled_I, named_I)).to_numpy().astype(np.int64)
 
     def nearest(self, item_id: str) -> str | None:
         """The likelier of the two ids between which an unknown one would be sorted; reads all ids."""

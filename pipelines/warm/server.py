@@ -25,7 +25,7 @@ AT_START = ("kfp.dsl.executor", "components.artifacts", "pinrec_core.config")
 NEEDS = {  # by a KFP task's function, or by the module that a step starts as a process of its own
     "aggregate_logs": ("pinrec_core.logs.aggregate",),
     "evaluate": ("pinrec_core.evaluation.evaluate",),
-    "notify": ("pinrec_core.report.plots",),
+    "notify": ("pinrec_core.report.pages.render",),
     "pinrec_core.training.worker": ("pinrec_core.training.pretrain", "pinrec_core.training.finetune",
                                     "torch._dynamo")}  # the last by torch itself, with the first optimiser: seconds
 _FUNCTION = "--function_to_execute"
@@ -108,10 +108,10 @@ class Server:
     def _reap(self) -> None:
         os.read(self._wake, 1 << 16)
         for pid in list(self._children):
-            ended, status = os.waitpid(pid, os.WNOHANG)
+            ended, status, used = os.wait4(pid, os.WNOHANG)
             if ended:
                 connection = self._children.pop(pid)
-                _reply(connection, os.waitstatus_to_exitcode(status))
+                _reply(connection, os.waitstatus_to_exitcode(status), used.ru_maxrss)
                 connection.close()
 
     def _leave(self) -> None:
@@ -173,9 +173,9 @@ def _die_with_client(connection: socket.socket) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _reply(connection: socket.socket, number: int) -> None:
+def _reply(connection: socket.socket, *numbers: int) -> None:
     with contextlib.suppress(OSError):  # the client is gone; the fork goes too
-        connection.sendall(f"{number}\n".encode())
+        connection.sendall(f"{' '.join(map(str, numbers))}\n".encode())
 
 
 def main(arguments: Sequence[str]) -> None:

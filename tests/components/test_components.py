@@ -5,15 +5,20 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from kfp import dsl
 
 from components.artifacts import describe, failure_kept, folder_of, log_metrics
-from components.image import IMAGE
+from components.image import IMAGE, RUN_UID
 from pinrec_core.config import Config
-from pinrec_core.errors import DataError
+from pinrec_core.errors import DataError, MemoryRanOut
 from pinrec_core.logs.synth import WORLDS, write_world
 from pinrec_core.manifest import read_manifest, write_manifest
 from pinrec_core.report.run_folder import run_folder
@@ -132,12 +137,12 @@ def test_what_a_failing_step_logged_last_is_kept_and_the_listener_goes(tmp_path)
             logging.getLogger("pinrec").warning("line %d", n)
         1 / 0  # noqa: B018
     kept = json.loads(Path(tmp_path, "runs/run-1/failure.json").read_text())
-    assert kept["message"] == "division by zero" and kept["lines"][:2] == ["WARNING line 89", "WARNING line 90"]
-    assert kept["lines"][-1] == "ZeroDivisionError: division by zero"
+    assert kept["lines"][:2] == ["WARNING line 89", "WARNING line 90"]
+    assert kept["message"] == kept["lines"][-1] == "ZeroDivisionError: division by zero"
     assert logging.getLogger().handlers == handlers
     with failure_kept(str(tmp_path), "run-2", "gate"):
         pass
-    assert not Path(tmp_path, "runs/run-2").exists()
+    assert not list(Path(tmp_path, "runs/run-2").rglob("*.json"))
 
 
 @pytest.mark.parametrize("section", ["{}", "no JSON"])
@@ -148,3 +153,75 @@ def test_notify_tells_and_reports_from_the_folder_alone(tmp_path, section):
     assert json.loads((folder / "message.json").read_text())["status"] == "failed"
     assert Path(page.path).read_text() == (folder / "report.html").read_text()
     assert json.loads((folder / "outcome.json").read_text())["status"] == "failed"
+
+
+@pytest.fixture
+def pod(monkeypatch) -> str:
+    """The id of a run, as pods of a cluster have it; the run itself is run-1."""
+    monkeypatch.setenv(RUN_UID, "0b0f7c5e")
+    return "0b0f7c5e"
+
+
+def told(registry: Path) -> dict:
+    """What the exit task tells of run-1."""
+    component("notify").python_func(registry=str(registry), run_id="run-1", notify="{}",
+                                    page=dsl.HTML(uri=str(registry / "page.html")))
+    assert [path.name for path in (registry / "runs").iterdir()] == ["run-1"], "what the pods have left is taken over"
+    assert not (registry / "runs/run-1/begun").exists()
+    return json.loads((registry / "runs/run-1/message.json").read_text())
+
+
+def evaluate_nothing(registry: Path) -> None:
+    component("evaluate").python_func(
+        dataset=dsl.Dataset(uri=str(registry / "none")), model=dsl.Model(uri=str(registry / "none")), surface="home",
+        registry=str(registry), live="", allow="", generation="{}", evaluation_config="{}", index="{}",
+        evaluation=dsl.Artifact(uri=str(registry / "out")), metrics=dsl.Metrics(uri=str(registry / "metrics")))
+
+
+def test_a_cached_step_that_fails_on_a_cluster_is_told_by_name_and_reason(tmp_path, pod):
+    with pytest.raises(Exception, match="none") as failed:
+        evaluate_nothing(tmp_path)
+    message = told(tmp_path)
+    assert message["failed"]["step"] == "evaluate home" and message["failed"]["message"] == str(failed.value)
+    assert any(type(failed.value).__name__ in line for line in message["failed"]["lines"])
+
+
+KILLED = """
+import os, signal, sys
+from components.artifacts import failure_kept
+with failure_kept(sys.argv[1], sys.argv[2], sys.argv[3]):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(("run", "step"), [("", "finetune home"), ("run-1/for-loop-1", "build-index home")])
+def test_a_step_whose_pod_was_killed_is_told_as_begun(tmp_path, pod, run, step):
+    killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path, run, step], check=False, cwd=ROOT)
+    assert killed.returncode == -signal.SIGKILL
+    failed = told(tmp_path)["failed"]
+    key = step.split()[0].replace("-", "_")
+    assert failed["step"] == step and failed["message"].startswith("began and was ended before it could say why")
+    assert f"targets.NAME.steps.{key}.memory" in failed["message"] and f"{key}.timeout_s" in failed["message"]
+
+
+def test_a_step_that_ended_well_leaves_no_mark(tmp_path, pod):
+    for run in ("", "run-1"):
+        with failure_kept(str(tmp_path), run, "pretrain"):
+            pass
+    assert told(tmp_path)["failed"] is None
+
+
+def test_what_a_broken_failure_of_a_pod_says_is_left_out(tmp_path, pod):
+    folder = tmp_path / "runs" / pod
+    folder.mkdir(parents=True)
+    (folder / "failure.json").write_text("{ half")
+    assert told(tmp_path)["failed"] is None
+
+
+def test_memory_that_runs_out_is_told_with_what_was_used_and_what_to_raise(tmp_path):
+    with pytest.raises(MemoryRanOut) as raised, failure_kept(str(tmp_path), "run-1", "build-index home"):
+        np.empty(1 << 60, np.uint8)
+    message = json.loads((tmp_path / "runs/run-1/failure.json").read_text())["message"]
+    assert message == str(raised.value)
+    assert re.match(r"memory ran out \(\w*MemoryError: Unable to allocate .*\); it had \d+ MiB at its peak; give it "
+                    r"more \(on a cluster targets.NAME.steps.build_index.memory", message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import os
 import socket
@@ -71,12 +72,12 @@ def run(work: Path, config: Path, *options: str, command: str = "run") -> Outcom
 
 
 @contextlib.contextmanager
-def served(registry: Path) -> Iterator[str]:
+def served(registry: Path, *options: str) -> Iterator[str]:
     """`pinrec serve` over a registry, for as long as the block runs; its address."""
     with socket.socket() as chosen:
         chosen.bind(("127.0.0.1", 0))
         port = chosen.getsockname()[1]
-    command = [sys.executable, "-m", "pipelines.cli", "serve", "--registry", registry, "--port", str(port)]
+    command = [sys.executable, "-m", "pipelines.cli", "serve", "--registry", registry, "--port", str(port), *options]
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
     try:
         for _ in range(600):
@@ -98,7 +99,7 @@ def backfill(work: Path, config: Path, first: str, last: str, *options: str) -> 
 
 def small(folder: Path, changes: dict[str, Any]) -> Path:
     """The configuration for the small month, with some keys set to other values."""
-    return changed(folder, SMALL | changes)
+    return changed(folder, copy.deepcopy(SMALL) | changes)
 
 
 def changed(folder: Path, changes: dict[str, Any]) -> Path:

@@ -1,7 +1,7 @@
 """Every example that a command's help shows is taken from the help and run, in an order in which each finds its files.
 
-What needs a cluster or never ends (submit, schedule, serve, backfill on a target) is only parsed, by the command's own
-parser; tests/pipelines/cluster and tests/unit/serving run those commands.
+What needs a cluster or never ends (submit, schedule, serve, demo, backfill on a target) is only parsed, by the
+command's own parser; other tests run those commands.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from pinrec_core.cli.examples import EXAMPLES as STEPS
 from pipelines.cli import whole_app
 from pipelines.examples import EXAMPLES as WHOLE
 
-PARSED = ("serve", "submit", "schedule apply", "schedule list", "schedule pause", "schedule resume", "schedule delete")
+PARSED = ("serve", "demo", "submit", "schedule apply", "schedule list", "schedule pause", "schedule resume",
+          "schedule delete")
 CODES = {"reject": {3}, "doctor": {0, 1}}  # the machine of a test may lack something; all others end with 0
 KUAIRAND = """user_id,video_id,date,time_ms,tab,is_click,is_like,is_follow,is_comment,is_forward,is_hate,long_view,\
 is_profile_enter
@@ -74,6 +75,8 @@ def place(tmp_path_factory) -> Iterator[Path]:
     targets = tomllib.loads((ROOT / "pipelines/configs/demo.toml").read_text("utf-8"))["targets"]["minikube"]
     for name, floor in (("mine", 0.0), ("strict", 0.999)):
         changed = small(folder, {"name": "mine", "targets": {"minikube": targets},
+                                 "tune": {"surface": "home",
+                                          "ranges": {"finetune.learning_rate": {"low": 1e-4, "high": 1e-2}}},
                                  "gate.floors": {"home": {"recall@50": floor}}})
         changed.rename(folder / f"{name}.toml")
     (folder / "pipelines").symlink_to(ROOT / "pipelines")

@@ -92,3 +92,11 @@ def test_progress_is_a_line_at_start_and_end_and_calls_a_rejection_by_its_name()
         log.write(text)
     words = [line.split()[1:3] for line in shown.getvalue().splitlines()]
     assert words == [["start", "gate"], ["done", "gate"], ["start", "reject"], ["refused", "reject"]]
+
+
+def test_how_a_task_was_ended_comes_before_its_last_line():
+    log, _, _ = follow(started("gate"), "    half a lin\n",
+                       '    pinrec-step-end: {"code": -9, "peak_kib": 2048, "limit_s": 0.0}\n', "    Killed\n",
+                       ended("gate", "FAILURE"))
+    assert log.tasks[0].error.startswith("was killed (SIGKILL, exit code 137)") and "2 MiB" in log.tasks[0].error
+    assert list(log.tasks[0].lines)[-2:] == ["half a lin", "Killed"]

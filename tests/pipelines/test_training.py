@@ -63,6 +63,11 @@ def test_cached_tasks_know_nothing_of_the_run(tasks):
         assert "run_id" not in tasks[name]["inputs"].get("parameters", {}), name
 
 
+def test_cached_tasks_can_say_why_they_fail(tasks):
+    for name in CACHED:
+        assert "registry" in tasks[name]["inputs"]["parameters"], "where it leaves its reason"
+
+
 def test_every_task_has_a_display_name_and_its_inputs_and_outputs_a_description(spec, tasks):
     for name, task in tasks.items():
         assert task["taskInfo"]["name"] == name.replace("-", " ").capitalize(), f"{name} has no display name"

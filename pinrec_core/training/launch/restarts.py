@@ -51,7 +51,7 @@ def with_restarts(name: str, attempt: Callable[[], None], config: LaunchConfig, 
                 raise TrainingError(
                     f"{name}: died {config.max_restarts + 1} times (launch.max_restarts {config.max_restarts}), the "
                     f"last time so: {death}. The same call goes on from the last place; if memory ran out, give it "
-                    "more or lower batch_size") from death
+                    f"more (on a cluster targets.NAME.steps.{name.split()[0]}.memory) or lower batch_size") from death
             logger.warning("%s: %s; starts again in %g s, %d restarts left", name, death, config.restart_pause_s,
                            restarts_left - 1)
         if stop.wait(config.restart_pause_s):

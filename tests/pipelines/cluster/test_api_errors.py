@@ -9,6 +9,7 @@ import pytest
 from kfp_server import send, silent
 
 FAILED, AGAIN = 1, 75
+LATE = silent(0.6)  # for one who is impatient
 COMMANDS = {"submit": ("submit", "-t", "prod", "--date", "2026-01-08"), "list": ("schedule", "list"),
             "backfill": ("backfill", "2026-01-08", "2026-01-08", "-t", "prod")}
 
@@ -64,9 +65,11 @@ def test_retry_after_is_kept_to(pinrec, server):
 
 
 @pytest.mark.parametrize("path", ["POST /runs", "POST /experiments", "POST /pipelines$", "POST /pipelines/upload"])
-@pytest.mark.parametrize("answer", [silent(0.6), lambda handler: handler.connection.shutdown(socket.SHUT_RDWR),
+@pytest.mark.parametrize("answer", [LATE, lambda handler: handler.connection.shutdown(socket.SHUT_RDWR),
                                     lambda handler: send(handler, 504, b"", {})])
-def test_a_creation_whose_answer_is_lost_happens_once(pinrec, server, path, answer):
+def test_a_creation_whose_answer_is_lost_happens_once(pinrec, server, path, answer, request):
+    if answer is LATE:
+        request.getfixturevalue("impatient")
     server.fail(path, after=True, answer=answer)
     assert pinrec(*COMMANDS["submit"]).code == 0
     for there in (server.runs, server.experiments, server.pipelines, server.versions):
@@ -116,7 +119,7 @@ def test_no_such_host(pinrec, world):
     assert done.code == AGAIN and "http://nowhere.invalid: ask for its health: no connection" in one_line(done)
 
 
-def test_no_answer(pinrec, server):
+def test_no_answer(pinrec, server, impatient):
     server.fail(".", times=99, answer=silent(0.6))
     done = pinrec(*COMMANDS["submit"])
     assert done.code == AGAIN and "no answer within 0.3 s after 3 attempts; run it again later" in one_line(done)

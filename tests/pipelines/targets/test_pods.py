@@ -77,6 +77,13 @@ def test_the_exit_task_alone_has_the_secret(found, target):
         ("notify", "pinrec-webhook", True, "PINREC_WEBHOOK_SECRET", "PINREC_WEBHOOK_SECRET")])
 
 
+def test_cached_tasks_and_the_exit_task_know_their_run_by_their_pod(found):
+    known = {step: [(field.name, field.field_path) for field in pod.field_path_as_env]
+             for step, pod in found.pods.items() if pod.field_path_as_env}
+    cached = ("aggregate_logs", "pretrain", "finetune", "evaluate")
+    assert known == dict.fromkeys((*cached, "notify"), [("PINREC_RUN_UID", "metadata.labels['pipeline/runid']")])
+
+
 def test_the_secret_has_the_name_that_notify_looks_for(demo):
     changed = demo.model_copy(update={"notify": NotifyConfig(webhook="https://hooks.example", secret_env="SIGNING")})
     (secret,) = read(compiled(changed, "gke").decode()).pods["notify"].secret_as_env

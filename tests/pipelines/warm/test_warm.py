@@ -159,7 +159,8 @@ def test_where_no_socket_fits_the_interpreter_is_ours(tmp_path, monkeypatch):
     deep.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(deep))
     with warm_python({}) as python:
-        assert python == sys.executable
+        assert subprocess.run([python, "-c", "import sys; print(sys.executable)"], capture_output=True, text=True,
+                              check=True).stdout.strip() == sys.executable
 
 
 def test_many_at_once_get_their_own_answers(python):

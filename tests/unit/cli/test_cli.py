@@ -139,7 +139,7 @@ def test_serve_needs_a_registry(capsys, monkeypatch):
     ("tiny.toml", {"registry": "gs://b/r", "workers": 3}, {"registry": "gs://b/r", "workers": 3}),
     ("", {"registry": "r", "port": 0}, {"registry": "r", "port": 0, "host": "127.0.0.1"})])
 def test_what_serve_is_told(config, given, expected):
-    settings = serve._settings(CONFIGS / config if config else None, given)
+    settings = serve.settings_of(CONFIGS / config if config else None, given)
     assert {name: getattr(settings, name) for name in expected} == expected
 
 
@@ -154,8 +154,8 @@ def test_serve_reads_registry_and_store_from_the_environment(monkeypatch):
 
 def test_serve_takes_no_impossible_values():
     with pytest.raises(ConfigError, match="port: .*less than or equal to 65535"):
-        serve._settings(None, {"registry": "r", "port": 70_000})
+        serve.settings_of(None, {"registry": "r", "port": 70_000})
     with pytest.raises(ConfigError, match="workers"):
-        serve._settings(None, {"registry": "r", "workers": 0})
+        serve.settings_of(None, {"registry": "r", "workers": 0})
     with pytest.raises(ConfigError, match="store 'mysql://x' is no Redis URL"):
-        serve._settings(None, {"registry": "r", "store": "mysql://x"})
+        serve.settings_of(None, {"registry": "r", "store": "mysql://x"})
