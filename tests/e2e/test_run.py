@@ -76,7 +76,10 @@ def test_the_live_release_answers(promoted, capsys):
 def test_the_live_releases_are_served(promoted):
     registry = promoted.work / "registry"
     aliases, _ = read_aliases(str(registry))
-    with served(registry) as address:
+    with served(registry, "--demo") as address:
+        with urllib.request.urlopen(f"{address}/demo/lists/surfaces") as response:
+            told = {each["surface"]: each["context"] for each in json.load(response)["surfaces"]}
+        assert told == {"home": False, "related": True, "search": True}, "which feeds answer a close-up or a query"
         for surface in SURFACES:
             asked_ms = json.loads((registry / "releases" / aliases.surfaces[surface].live / "manifest.json").read_text(
                 "utf-8"))["facts"]["asked_ms"]
