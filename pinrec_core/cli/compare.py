@@ -57,6 +57,7 @@ def _print(found: Compared, every: bool) -> None:
             for reason in reasons:
                 typer.echo(f"{name}: {reason}")
     _table(("training", "first", "second"), [(name, *map(_end, pair)) for name, pair in found.training.items()])
+    _table(("step", "first, s", "second, s"), [(name, *pair) for name, pair in found.seconds.items()])
     for note in found.notes:
         typer.echo(f"note: {note}", err=True)
 
