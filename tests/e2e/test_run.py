@@ -46,7 +46,8 @@ def test_the_table_and_the_report_are_shown(promoted):
 def test_the_run_folder_tells_the_whole_story(promoted):
     found = {path.relative_to(promoted.run).as_posix() for path in promoted.run.rglob("*") if path.is_file()}
     per_surface = {f"{folder}/{name}" for surface in SURFACES for folder, name in (
-        ("training", f"finetune {surface}.jsonl"), ("evaluations", f"{surface}.json"),
+        ("training", f"finetune {surface}.jsonl"), ("settings", f"finetune {surface}.json"),
+        ("evaluations", f"{surface}.json"),
         ("verifications", f"{surface}.json"))}
     assert found == per_surface | {"data.json", "statistics.json", "training/pretrain.jsonl", "verdict.json",
                                    "promotion.json", "message.json", "message.txt", "outcome.json", "report.html"}

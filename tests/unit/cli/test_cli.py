@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import typer
+from pinrec_here import pinrec
 
 import pinrec_core
 from pinrec_core.cli import serve
@@ -18,11 +18,6 @@ from pinrec_core.cli.options import last_date
 from pinrec_core.errors import ConfigError, DataError, PinrecError, ReleaseRejected
 
 CONFIGS = Path(__file__).parents[3] / "pipelines/configs"
-
-
-def pinrec(*arguments: str) -> int:
-    settings = Settings()
-    return execute(build_app(settings), settings, arguments)
 
 
 def test_version(capsys):
@@ -64,11 +59,6 @@ def test_exit_codes_follow_from_the_error(error, code, word, capsys):
 def test_every_configuration_that_is_shipped_is_valid(name, capsys):
     assert pinrec("config", "validate", str(CONFIGS / name)) == 0
     assert "valid" in capsys.readouterr().out
-
-
-def test_config_show_prints_defaults_too(capsys):
-    assert pinrec("config", "show", str(CONFIGS / "tiny.toml")) == 0
-    assert json.loads(capsys.readouterr().out)["validate"]["max_duplicate_share"] == 0.2
 
 
 def test_import_events_with_a_mapping(tmp_path, capsys):
