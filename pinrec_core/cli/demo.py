@@ -36,7 +36,7 @@ def demo(
         if open_page:
             _open(address)
 
-    serve_page(settings.model_copy(update={"port": port or free_port()}), ready)
+    serve_page(settings.model_copy(update={"port": free_port(port)}), ready)
 
 
 def _check_live(registry: str) -> None:
