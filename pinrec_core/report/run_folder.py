@@ -2,6 +2,7 @@
 
     data.json, statistics.json           record_data: counts of the dataset manifest and its statistics
     training/<name>.jsonl                record_training: metrics of pretraining and of each surface's fine-tuning
+    settings/<name>.json                 record_training: the model's settings and those of its training
     verdict.json, evaluations/<s>.json, exhibits/<s>.json    record_gate
     verifications/<s>.json               record_verification
     promotion.json | ready.json | rejection.json    record_promotion, record_ready, record_rejection
@@ -23,7 +24,9 @@ from pathlib import Path
 from pinrec_core import storage
 from pinrec_core.errors import ConfigError
 from pinrec_core.manifest import read_manifest
+from pinrec_core.model.files import DESCRIPTION, TRAINING
 from pinrec_core.release.promote import Promotion, Rejection
+from pinrec_core.release.provenance.settings import training_settings
 from pinrec_core.release.ready import Ready
 from pinrec_core.release.verdict import EVALUATIONS_FOLDER, EXHIBITS_FOLDER, VERDICT_NAME, read_verdict
 from pinrec_core.store import address
@@ -31,6 +34,7 @@ from pinrec_core.store import address
 DATA = "data.json"
 STATISTICS = "statistics.json"
 TRAINING_FOLDER = "training"
+SETTINGS_FOLDER = "settings"
 VERIFICATIONS_FOLDER = "verifications"
 PROMOTION = "promotion.json"
 READY = "ready.json"
@@ -73,9 +77,13 @@ def record_step(run: str, number: int, step: str, seconds: float, peak_kib: int)
 
 
 def record_training(run: str, name: str, model: Path) -> None:
-    """Keep the metrics of one training, under a name such as "pretrain" or "finetune home"."""
-    metrics = storage.read_bytes(storage.join(address(model), "metrics.jsonl"))
+    """Keep the metrics of one training, under a name such as "pretrain" or "finetune home", and its settings."""
+    place = address(model)
+    metrics = storage.read_bytes(storage.join(place, "metrics.jsonl"))
     storage.write_bytes(storage.join(run, TRAINING_FOLDER, f"{_plain(name)}.jsonl"), metrics)
+    if storage.exists(storage.join(place, TRAINING)):  # a curve alone comes without
+        files = (storage.read_bytes(storage.join(place, part)) for part in (DESCRIPTION, TRAINING))
+        _write(run, f"{SETTINGS_FOLDER}/{_plain(name)}.json", training_settings(*map(json.loads, files)))
 
 
 def record_gate(run: str, verdict: Path) -> None:
