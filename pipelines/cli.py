@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the console script."""
     settings = Settings()
+    sys.exit(execute(whole_app(settings), settings, arguments))
+
+
+def whole_app(settings: Settings) -> typer.Typer:
+    """`pinrec` with all its commands."""
     app = build_app(settings)
     app.command("run")(run)
     app.command("backfill")(backfill)
@@ -41,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     app.command("status")(status)
     schedule_command.add_commands(app)
     app.command("doctor")(doctor)
-    sys.exit(execute(app, settings, arguments))
+    return app
 
 
 def compile_(

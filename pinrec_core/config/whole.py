@@ -45,8 +45,8 @@ class Config(Section):
     launch: LaunchConfig = LaunchConfig()
     serve: ServeConfig = ServeConfig()
     notify: NotifyConfig = NotifyConfig()
-    targets: dict[str, TargetConfig] = {}
-    schedules: dict[str, ScheduleConfig] = {}
+    targets: dict[str, TargetConfig] = {}  # clusters by name; this machine needs none
+    schedules: dict[str, ScheduleConfig] = {}  # recurring runs by name
 
     @classmethod
     def load(cls, path: str | Path) -> Config:
