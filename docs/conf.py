@@ -19,6 +19,7 @@ version = release = pinrec_core.__version__
 extensions = ["myst_parser", "reference_pages"]
 source_suffix = {".md": "markdown"}
 nitpicky = True
+smartquotes = False  # "" is a value in many places
 # Indented blocks are commands, output and TOML alike.
 highlight_language = "none"
 

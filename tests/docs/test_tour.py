@@ -12,6 +12,8 @@ import pytest
 from page import ROOT, Step, steps
 
 TOUR = steps("docs/tour.md")
+FRACTION = re.compile(r"\b(0\.\d{3})")  # a metric
+CLOSE = 0.1  # floating point differs between processors, and a seed may fall otherwise in another release of torch
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +49,13 @@ def test_a_block_does_what_the_page_says(transcript, step: Step):
     for line in step.shown:
         found = re.search(pattern(line), printed)
         assert found, f"{line!r} is not in, or not in this order:\n{done.stdout}"
+        shown = [float(number) for number in FRACTION.findall(line)]
+        assert [float(number) for number in found.groups()] == pytest.approx(shown, abs=CLOSE), line
         printed = printed[found.end():]
 
 
 def pattern(shown: str) -> str:
     """A line of the page as a regular expression: spaces may be as wide as they like, `...` is anything."""
     words = re.sub(r"[ \t]+", " ", shown.strip())
-    return r"[^\n]*".join(re.escape(part.strip()) for part in words.split("..."))
+    parts = (FRACTION.split(part.strip()) for part in words.split("..."))
+    return r"[^\n]*".join(FRACTION.pattern.join(re.escape(part) for part in split[::2]) for split in parts)
