@@ -28,8 +28,9 @@ _CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Sphinx asks for this; see `fill`."""
+    """Sphinx asks for this. The pages are read anew in every build: their files stay the same when the code changes."""
     app.connect("source-read", lambda _, __, source: source.__setitem__(0, fill(source[0])))
+    app.connect("env-get-outdated", lambda _, env, *__: [name for name in PAGES if name in env.found_docs])
     return {"parallel_read_safe": True}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -111,22 +112,47 @@ def test_every_command_and_option_is_named(pages):
         assert not [option for option in options if option.startswith("--") and option not in part], command
 
 
-@pytest.mark.parametrize(("what", "text"), [
-    ("a page that is not there", "[x](nowhere.md)"), ("a heading that is not there", "[x](other.md#nothing)"),
-    ("a heading of its own that is not there", "[x](#nothing)"), ("a picture that is not there", "![x](nowhere.png)")])
-def test_a_broken_link_ends_the_build(tmp_path, what, text):
+@pytest.fixture
+def small(tmp_path) -> Path:
+    """Sources of a site of two pages, with the project's settings."""
     source = tmp_path / "docs"
     source.mkdir()
-    for name in ("conf.py", "reference_pages.py"):
-        shutil.copy(DOCS / name, source)
-    (source / "conf.py").write_text((source / "conf.py").read_text().replace(
-        "str(Path(__file__).parents[1])", repr(str(ROOT))))
+    shutil.copy(DOCS / "reference_pages.py", source)
+    settings = (DOCS / "conf.py").read_text("utf-8")
+    (source / "conf.py").write_text(settings.replace("str(Path(__file__).parents[1])", repr(str(ROOT))))
     shutil.copytree(DOCS / "static", source / "static")
-    (source / "index.md").write_text(f"# A\n\n{text} [y](other.md#c)\n\n```{{toctree}}\nother\n```\n")
-    (source / "other.md").write_text("# B\n\n## C\n\nText.\n")
-    assert build(source, tmp_path / "site").returncode != 0, what
-    (source / "index.md").write_text("# A\n\n[y](other.md#c)\n\n```{toctree}\nother\n```\n")
-    assert build(source, tmp_path / "sound").returncode == 0
+    (source / "index.md").write_text("# A\n\n[y](configuration.md#c)\n\n```{toctree}\nconfiguration\n```\n")
+    (source / "configuration.md").write_text("# B\n\n## C\n\n<!-- made from the code: configuration -->\n")
+    return source
+
+
+def test_every_broken_link_is_told_and_ends_the_build(small, tmp_path):
+    """A page, a heading of another page, a heading of the page itself, a picture: none of them is there."""
+    broken = ["[x](nowhere.md)", "[x](configuration.md#other)", "[x](#own)", "![x](picture.png)"]
+    page = (small / "index.md").read_text()
+    (small / "index.md").write_text("\n\n".join([page, *broken]))
+    done = build(small, tmp_path / "site")
+    assert done.returncode != 0
+    for word in ("nowhere.md", "other", "own", "picture.png"):
+        assert any("WARNING" in line and word in line for line in done.stderr.splitlines()), (word, done.stderr)
+    assert done.stderr.count("WARNING") == len(broken)
+
+
+def test_what_is_made_from_the_code_is_made_in_every_build(small, tmp_path):
+    """Its file is the same when the code has changed, so that Sphinx would take it for up to date."""
+    made = tmp_path / "site/configuration.html"
+    for _ in range(2):
+        assert build(small, tmp_path / "site").returncode == 0
+        assert "lookback_days" in made.read_text("utf-8")
+        made.write_text("old")
+        later = made.stat().st_mtime + 1000
+        os.utime(made, (later, later))
+
+
+def test_make_builds_what_is_tested():
+    done = subprocess.run(["make", "--dry-run", "docs"], cwd=ROOT, capture_output=True, text=True, check=True)
+    command = next(line for line in done.stdout.splitlines() if "sphinx-build" in line)
+    assert {"--fail-on-warning", "docs", "work/site"} <= set(command.split())
 
 
 @pytest.mark.parametrize("page", ["README.md", "benchmarks/README.md"])
