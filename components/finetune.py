@@ -19,11 +19,11 @@ def finetune(
         finetune: Section [finetune] as JSON.
         launch: Section [launch] as JSON: where the training processes run.
         store: Folder or URI for the model, of which the artifact then says only where it is; "" = it holds it.
+        registry: Folder or URI of the release registry, to tell there why it fails; "" = nowhere.
 
     Returns:
         model: The surface's candidate model.
         metrics: Facts and counts of the training run.
-        registry: Folder or URI of the release registry, to tell there why it fails; "" = nowhere.
     """
     from pathlib import Path
 

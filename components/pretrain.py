@@ -19,12 +19,12 @@ def pretrain(
         pretrain: Section [pretrain] as JSON.
         launch: Section [launch] as JSON: where the training processes run.
         store: Folder or URI for the model, of which the artifact then says only where it is; "" = it holds it.
+        registry: Folder or URI of the release registry, to tell there why it fails; "" = nowhere.
 
     Returns:
         base: The base model.
         curve: Its training metrics alone, for the report.
         metrics: Facts and counts of the training run.
-        registry: Folder or URI of the release registry, to tell there why it fails; "" = nowhere.
     """
     import shutil
     from pathlib import Path

@@ -28,12 +28,13 @@ def validate_data(
     from components.artifacts import describe, failure_kept, folder_of, uri_of, write_summary
     from pinrec_core.config import ValidateConfig
     from pinrec_core.logs.validate import validate_data as run
-    from pinrec_core.report.run_folder import record_data
+    from pinrec_core.report.run_folder import record_data, record_validation
     from pinrec_core.store import opened
 
     with failure_kept(registry, run_id, "validate-data"), opened(dataset.path, "dataset") as data:
         record_data(folder_of(registry, run_id), data, uri_of(dataset))  # first: a refused one is told too
         manifest = run(data, Path(validation.path), validate=ValidateConfig.parse(validate))
+        record_validation(folder_of(registry, run_id), Path(validation.path))
     describe(validation, manifest, dataset=manifest.parents["dataset"])
     found = json.loads(Path(validation.path, "validation.json").read_bytes())
     warnings = [rule["sentence"] for rule in found["rules"] if rule["rule"] in found["warnings"]]

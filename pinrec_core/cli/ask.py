@@ -30,7 +30,7 @@ def recommend(
     """What the live release of a surface recommends to a user."""
     from pinrec_core.release.answer import recommend as run
 
-    found = run(registry, surface, user, outcomes=_shares(outcomes) or None, n=n)
+    found = run(registry, surface, user, outcomes=shares_of(outcomes) or None, n=n)
     if as_json:
         typer.echo(json.dumps([item._asdict() for item in found], indent=1))
         return
@@ -43,7 +43,8 @@ def recommend(
     Console().print(table)
 
 
-def _shares(outcomes: list[str]) -> dict[str, float]:
+def shares_of(outcomes: list[str]) -> dict[str, float]:
+    """["click=0.5"] -> {"click": 0.5}. Raises ConfigError."""
     shares = {}
     for outcome in outcomes:
         action, _, share = outcome.partition("=")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 import traceback
@@ -14,6 +15,9 @@ import typer
 import pinrec_core
 from pinrec_core.errors import EXIT_PREEMPTED, PinrecError, Preempted, ReleaseRejected, TemporaryError
 
+# Files of pinrec_core.cli, in the order of `pinrec --help`.
+GROUPS = ("logs", "training", "tune", "release", "registry", "compare", "index", "serve", "demo", "ask", "inspect",
+          "configs", "notices")
 EXIT_FAILED, EXIT_REJECTED, EXIT_INTERRUPTED = 1, 3, 130
 
 
@@ -26,8 +30,6 @@ class Settings:
 
 def build_app(settings: Settings) -> typer.Typer:
     """All commands of pinrec_core; a caller may add its own before `execute`."""
-    from pinrec_core.cli import ask, configs, index, logs, notices, registry, release, serve, training
-
     app = typer.Typer(name="pinrec", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
                       rich_markup_mode=None,  # "[validate]" in a help text is a section, not markup
                       context_settings={"help_option_names": ["-h", "--help"]},
@@ -43,8 +45,8 @@ def build_app(settings: Settings) -> typer.Typer:
         logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
         logging.getLogger("pinrec").setLevel(logging.DEBUG if debug else logging.INFO)
 
-    for group in (logs, training, release, registry, index, serve, ask, configs, notices):
-        group.add_commands(app)
+    for group in GROUPS:
+        importlib.import_module(f"pinrec_core.cli.{group}").add_commands(app)
     return app
 
 

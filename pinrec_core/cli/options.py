@@ -20,6 +20,9 @@ VerdictDir = Annotated[Path, typer.Option("--verdict", help="What gate wrote.")]
 Surface = Annotated[str, typer.Option("--surface", "-s", help="Name of the surface.")]
 CheckpointsDir = Annotated[Path | None, typer.Option("--checkpoints", help=(
     "Where the run keeps its place until it is done, say a mounted volume. [default: OUTPUT.checkpoints]"))]
+Release = Annotated[str, typer.Argument(help=(
+    "Id of a release, or so much of its beginning that it is the only one; or SURFACE:live, SURFACE:previous."))]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="New directory to write.")]
 
 _PARTITION = "date="

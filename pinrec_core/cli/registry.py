@@ -8,15 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from pinrec_core.cli.ask import DEMO_REGISTRY
-from pinrec_core.cli.options import Registry
+from pinrec_core.cli.options import AsJson, Registry, Release
 from pinrec_core.cli.registry_text import print_difference, print_list, print_release
 from pinrec_core.errors import ConfigError
 
-Release = Annotated[str, typer.Argument(help="Id of a release, or so much of its beginning that it is the only one.")]
 Surface = Annotated[str, typer.Argument(help="Name of the surface.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept in the history.")]
 RunId = Annotated[str, typer.Option("--run-id", help="Name of the run, kept in the history.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def add_commands(app: typer.Typer) -> None:

@@ -27,17 +27,19 @@ def serve(
     store: Annotated[str, typer.Option("--store", envvar="PINREC_STORE", help=(
         "URL of the Redis that keeps recent events; in the environment, where others do not read its password. "
         "[default: serve.store]"))] = "",
+    demo: Annotated[bool, typer.Option("--demo", help="Also show what is retrieved on a page, /demo.")] = False,
 ) -> None:
     """Answer requests for items over HTTP from the live releases of a registry, until stopped."""
-    given = {"registry": registry, "host": host, "port": port, "workers": workers, "store": store}
-    settings = _settings(config, {name: value for name, value in given.items() if value not in ("", None)})
+    given = {"registry": registry, "host": host, "port": port, "workers": workers, "store": store,
+             "demo": demo or None}
+    settings = settings_of(config, {name: value for name, value in given.items() if value not in ("", None)})
     from pinrec_core.serving.server import serve as run
 
     run(settings)
 
 
-def _settings(config: Path | None, given: dict[str, str | int]) -> ServeConfig:
-    """The section of the file, or its defaults, with what the command line said."""
+def settings_of(config: Path | None, given: dict[str, str | int | bool]) -> ServeConfig:
+    """The section [serve] of the file, or its defaults, with what the command line said. Raises ConfigError."""
     whole = Config.load(config) if config else None
     section = whole.serve if whole else ServeConfig()
     if whole and not section.registry:

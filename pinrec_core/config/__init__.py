@@ -37,12 +37,13 @@ from pinrec_core.config.training import (
     TrainConfig,
     ValidationMetric,
 )
+from pinrec_core.config.tune import Range, TuneConfig
 from pinrec_core.config.whole import Config
 
 __all__ = ["MAX_ACTIONS", "AggregateConfig", "AttentionBias", "BeatsBaseline", "Codes", "ComparisonRule",
            "Conditioning", "Config", "CoverageRule", "DataHealth", "EmbeddingHealth", "EngineKind", "EvaluationConfig",
            "ExpertWeights", "FinetuneConfig", "Floor", "GateConfig", "GenerationConfig", "Incidental", "IndexConfig",
            "IndexKind", "LaunchConfig", "Launcher", "Level", "LogConfig", "MaxDropPerSlice", "ModelConfig",
-           "NotifyConfig", "OnReject", "Policy", "Positive", "Precision", "PretrainConfig", "Rules", "Section",
+           "NotifyConfig", "OnReject", "Policy", "Positive", "Precision", "PretrainConfig", "Range", "Rules", "Section",
            "ScheduleConfig", "ServeConfig", "Share", "StepConfig", "TargetConfig", "Toleration", "TrainConfig",
-           "TrainJobConfig", "Undecided", "ValidateConfig", "ValidationMetric"]
+           "TrainJobConfig", "TuneConfig", "Undecided", "ValidateConfig", "ValidationMetric"]

@@ -23,7 +23,7 @@ class AggregateConfig(Section):
     shard_rows: Positive = 600_000  # rows of a shard in memory; a larger one is cut again, by user
     max_user_events: int = Field(default=100_000, ge=0)  # rows of one user that are kept, the newest; 0 = all
     runner: str = "FnApiRunner"  # Beam runner by name; the local default is exact, see docs/aggregation.md
-    # Beam's own options, one word each.
+    # Beam pipeline options; in_memory is the only mode of the local runner that is fast and loses nothing
     runner_options: tuple[str, ...] = ("--direct_running_mode=in_memory", "--direct_num_workers=1")
     work_uri: str = ""  # folder that driver and workers all reach, for spilled rows and parts; "" = beside the output
     max_late_days: int = Field(default=1, ge=0, le=1000)  # an event may sit this many days off its partition's date

@@ -16,4 +16,4 @@ class EvaluationConfig(Section):
     cooccurrence_half_life_days: float = Field(default=0.0, ge=0)  # the same of the co-occurrence baselines; 0 = none
     bootstrap_samples: Positive = 1000  # resamples of users behind each interval
     confidence: float = Field(default=0.95, gt=0, lt=1)  # level of the intervals
-    seed: int = 0  # of the sample of users, and of the resamples
+    seed: int = 0  # of the sample of users and the bootstrap

@@ -58,7 +58,7 @@ class Rule(Section):
 class Floor(Rule):
     """The least value of one metric; a bare number is one whose failure rejects."""
 
-    least: float  # the metric may be this and more
+    least: float  # the value itself passes
 
     @model_validator(mode="before")
     @classmethod
@@ -85,7 +85,7 @@ class ChangeAgainstLive(ComparisonRule):
 class BeatsBaseline(ComparisonRule):
     """Every metric with a floor, against untrained lists for the same users."""
 
-    # Lists made without training that it is measured beside.
+    # names of rows of the evaluation; the candidate must beat every one
     baselines: tuple[Baseline, ...] = Field(default=("popularity", "cooccurrence"), min_length=1)
 
 
@@ -93,7 +93,7 @@ class SliceLimits(Section):
     """What differs on one kind of slice; None = as the rule has it."""
 
     level: Level | None = None
-    tolerance: Share | None = None  # left out = the rule's
+    tolerance: Share | None = None  # the limit is this share of the live release's value below it
 
 
 class MaxDropPerSlice(ComparisonRule):
@@ -130,7 +130,7 @@ class EmbeddingHealth(Rule):
 class DataHealth(Rule):
     """What validate_data warned of; its errors have stopped the run before."""
 
-    max_warnings: int = Field(default=0, ge=0)  # checks that may warn
+    max_warnings: int = Field(default=0, ge=0)  # more of them fail the rule
 
 
 class Rules(Section):

@@ -57,7 +57,7 @@ class LaunchConfig(Section):
     restart_pause_s: float = Field(default=10.0, ge=0)  # seconds before each
     checkpoints: str = ""  # folder below which runs keep their place, say on a mounted volume; "" = beside the output,
     # with trainjob <volume>/checkpoints
-    trainjob: TrainJobConfig = TrainJobConfig()
+    trainjob: TrainJobConfig = TrainJobConfig()  # what launcher trainjob submits
 
     @model_validator(mode="after")
     def _launcher_has_what_it_needs(self) -> Self:

@@ -29,7 +29,7 @@ class GenerationConfig(Section):
     offset_shares: tuple[Share, ...] = ()  # of an outcome's budget, per bucket of model.offsets_s; () = alike
     overfetch: float = Field(default=3.0, ge=1)  # neighbours asked for per candidate wanted, before de-duplication
     budgets: dict[str, dict[str, Share]] = {}  # surface -> action -> share; a surface left out takes training shares
-    seed: int = 0  # of the outcome that a step feeds back, drawn from the request's own content
+    seed: int = 0  # of the draw which outcome is fed back after a step
     engine: EngineKind = EngineKind.AUTO  # of the release; all but torch are exported when it is built
 
     @field_validator("budgets")

@@ -28,7 +28,7 @@ class ScheduleConfig(Section):
     # must be targets.*.cron_time_zone, for a cluster has one
     max_concurrency: int = Field(default=1, ge=1, le=10)  # runs at the same time; Kubeflow takes 1 to 10
     catch_up: bool = False  # true = runs that were missed while it was paused are made up for
-    enabled: bool = True  # false = it is there and starts nothing
+    enabled: bool = True  # false = it is there and starts no runs
     lag_days: int = Field(default=1, ge=0, le=366)  # the run reads up to that many days before the day it was due, by
     # UTC whatever time_zone is: 1 = the last partition that is complete, where partitions are days of UTC
 

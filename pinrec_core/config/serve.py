@@ -36,6 +36,7 @@ class ServeConfig(Section):
     event_days: Positive = 30  # a user's events are dropped so long after the last one was written
     drain_s: Positive = 30  # on SIGTERM: seconds that requests under way may still take
     access_log: bool = False  # one line per request
+    demo: bool = False  # a page at /demo that shows users, their histories and what is retrieved, see docs/demo.md
 
     @model_validator(mode="after")
     def _store_is_redis(self) -> Self:

@@ -53,7 +53,7 @@ class Toleration(Section):
 
     key: LabelKey  # of the taint
     value: LabelValue = ""  # "" = whatever the taint's value is
-    effect: Effect = Effect.NO_SCHEDULE  # of the taint
+    effect: Effect = Effect.NO_SCHEDULE
 
 
 class StepConfig(Section):
@@ -74,7 +74,7 @@ class TargetConfig(Section):
     host: str = ""  # URL of the Kubeflow Pipelines API; "" = not set, which submit, schedule and status refuse
     token_env: str = Field(default="PINREC_KFP_TOKEN", min_length=1)  # environment variable with its bearer token
     namespace: Name = "kubeflow"  # of the runs
-    experiment: str = Field(default="pinrec", min_length=1)  # of Kubeflow, that the runs are listed under
+    experiment: str = Field(default="pinrec", min_length=1)  # of Kubeflow Pipelines, under which runs are listed
     service_account: Name = "pipeline-runner"  # that the pods of the steps run as; goes with each run
     cron_time_zone: str = Field(default="UTC", min_length=1)  # CRON_SCHEDULE_TIMEZONE of its schedule controller
     image: str = Field(min_length=1)  # of every step
@@ -92,9 +92,9 @@ class TargetConfig(Section):
     cpu: Cpu = "1"  # per pod, of steps that say nothing else; "" = the cluster's
     memory: Memory = "2Gi"  # per pod, of steps that say nothing else; "" = the cluster's
     timeout_s: int = Field(default=0, ge=0)  # of steps that say nothing else; 0 = none
-    node_selector: dict[LabelKey, LabelValue] = {}  # labels that a node must have
-    tolerations: list[Toleration] = []  # taints that pods may be placed in spite of
-    steps: dict[str, StepConfig] = {}  # what single steps get instead, by name of the component: pretrain, build_index
+    node_selector: dict[LabelKey, LabelValue] = {}  # labels that the nodes of all steps must have
+    tolerations: list[Toleration] = []
+    steps: dict[str, StepConfig] = {}
 
     def step(self, name: str) -> StepConfig:
         """What step `name` gets, with the target's settings where it has none of its own."""

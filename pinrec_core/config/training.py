@@ -52,7 +52,7 @@ class TrainConfig(Section):
     # surfaces; where these are too few as well, the last weights are kept.
     min_validation_requests: Positive = 1
     max_bad_steps: int = Field(default=10, ge=0)  # steps with a non-finite loss or gradient before the run ends
-    seed: int = 0  # of first weights, order, negatives and dropout
+    seed: int = 0  # of initial weights, order of batches, dropout and sampled negatives
     checkpoint_every_s: Annotated[float, Incidental] = Field(default=600.0, ge=0)  # seconds between two checkpoints, so
     # at most this much work is lost to a kill; 0 = one after every step
     keep_checkpoints: Annotated[Positive, Incidental] = 2  # newest ones that stay, should the last turn out damaged
@@ -76,9 +76,9 @@ class PretrainConfig(TrainConfig):
 class ExpertWeights(Section):
     """What counted experts (see [model]) are worth on a surface; what is left out is chosen on validation."""
 
-    transitions: float | None = None  # weight of model.transitions in the score
-    repeats: float | None = None  # of model.repeats
-    exposure: float | None = None  # of how often the surface showed the item lately
+    transitions: float | None = None  # factor of the log-count of followers in the score; none = by validation
+    repeats: float | None = None  # added for what was engaged with already; none = by validation
+    exposure: float | None = None  # factor of the log-count of showings in the score; none = by validation
 
 
 class FinetuneConfig(TrainConfig):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -22,6 +22,7 @@ from pinrec_core.config.section import Level, Section
 from pinrec_core.config.serve import ServeConfig
 from pinrec_core.config.target import DIGEST, LOCAL, SECRET_KEY, TargetConfig
 from pinrec_core.config.training import FinetuneConfig, PretrainConfig
+from pinrec_core.config.tune import TUNABLE, TuneConfig
 from pinrec_core.errors import ConfigError, explain
 
 FLOOR_METRICS = ("recall", "unordered_recall", "hit_rate")  # means over users: what a floor may name
@@ -45,8 +46,9 @@ class Config(Section):
     launch: LaunchConfig = LaunchConfig()
     serve: ServeConfig = ServeConfig()
     notify: NotifyConfig = NotifyConfig()
-    targets: dict[str, TargetConfig] = {}  # clusters by name; this machine needs none
-    schedules: dict[str, ScheduleConfig] = {}  # recurring runs by name
+    tune: TuneConfig | None = None  # None: nothing is declared, and `pinrec tune` refuses
+    targets: dict[str, TargetConfig] = {}
+    schedules: dict[str, ScheduleConfig] = {}
 
     @classmethod
     def load(cls, path: str | Path) -> Config:
@@ -59,6 +61,10 @@ class Config(Section):
             raise ConfigError(f"{path}: not TOML: {error}") from error
         except ValidationError as error:
             raise ConfigError(f"{path}: {explain(cls, error)}") from error
+
+    def tunable(self) -> dict[str, Any]:
+        """Every setting that [tune.ranges] may name, by dotted name."""
+        return dict(_leaves({name: getattr(self, name).model_dump(mode="json") for name in TUNABLE}))
 
     def target(self, name: str) -> TargetConfig:
         """The section [targets.NAME]. Raises ConfigError if there is none."""
@@ -153,6 +159,12 @@ class Config(Section):
             raise ValueError(f"{owner}: unknown metric {unknown[0]!r}; known are {known}")
 
     @model_validator(mode="after")
+    def _tuned_settings_exist(self) -> Self:
+        if self.tune:
+            self.tune.check(self.tunable(), self.log.surfaces)
+        return self
+
+    @model_validator(mode="after")
     def _training_suits_the_model(self) -> Self:
         """What training would refuse hours later."""
         known = {"transitions": self.model.transitions, "repeats": self.model.repeats,
@@ -167,3 +179,12 @@ class Config(Section):
                 raise ValueError(f"{stage}.action_loss {train.action_loss:g} predicts masked actions, but "
                                  "model.action_mask is 0; raise action_mask or set action_loss to 0")
         return self
+
+
+def _leaves(value: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Pairs of dotted name and value."""
+    for name, inner in value.items():
+        if isinstance(inner, dict):
+            yield from _leaves(inner, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", inner

@@ -3,6 +3,7 @@
     evaluation.json    surface, unit, counts; metrics with intervals, also by slice; the table of rows; the live release
                        (also by slice) and every baseline with the paired difference; how the item vectors lie
     per_user.parquet   the same metrics per user and row, for paired comparisons
+    exhibits.json      what the report shows of a small sample: outcomes, a map of the items, some users
     timings.json       seconds per part; outside the manifest, so that equal inputs give equal fingerprints
 """
 
@@ -24,6 +25,7 @@ from pinrec_core.evaluation.baselines import baseline_lists
 from pinrec_core.evaluation.cohort import build_cohort
 from pinrec_core.evaluation.document import document, live_part, per_user
 from pinrec_core.evaluation.embedding import embedding_health
+from pinrec_core.evaluation.exhibits.collect import exhibits
 from pinrec_core.evaluation.live import open_live
 from pinrec_core.evaluation.slices import Slices, slices_of
 from pinrec_core.evaluation.subject import Answers, ask, fresh_retriever, plain_answers, suited
@@ -33,6 +35,7 @@ from pinrec_core.model.io import load_model
 from pinrec_core.retrieval.allow import allowed_items
 
 EVALUATION_NAME, PER_USER_NAME, TIMINGS_NAME = "evaluation.json", "per_user.parquet", "timings.json"
+EXHIBITS_NAME = "exhibits.json"
 log = logging.getLogger("pinrec")
 
 
@@ -68,6 +71,8 @@ def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generati
     vectors_ID = retriever.search_vectors_ID[:, :candidate.config.item_dim]  # without the biases behind them
     embedding = embedding_health(vectors_ID[allowed.item_I], evaluation.seed)
     clock.lap("model")
+    shown = exhibits(retriever, data, cohort, allowed.item_I, evaluation)
+    clock.lap("exhibits")
     with open_live(registry, surface, live_id) as live:
         release_id = live.release_id if live else None
         if live:
@@ -90,6 +95,7 @@ def evaluate(dataset: Path, model: Path, output: Path, *, surface: str, generati
     _tell(result, evaluation.ks[0], sum(clock.seconds.values()))
     with storage.staged_directory(output) as aside:
         storage.write_bytes(str(aside / EVALUATION_NAME), json.dumps(result, indent=1, allow_nan=False).encode())
+        storage.write_bytes(str(aside / EXHIBITS_NAME), json.dumps(shown, allow_nan=False).encode())
         pq.write_table(per_user(table, data), aside / PER_USER_NAME)
         manifest = write_manifest(
             aside, kind="evaluation", parents=parents,

@@ -57,14 +57,19 @@ class ItemFeatures(nn.Module):
         return self.attribute_rows_A[start_N.repeat_interleave(length_N) + within], offsets_N
 
 
-def _content(column: pa.ChunkedArray) -> np.ndarray:
+def content_dim(column: pa.ChunkedArray) -> int:
+    """Length of the content vectors of an item table, 0 if it has none. Raises DataError if they have several."""
     lengths = pc.unique(pc.drop_null(pc.list_value_length(column))).to_pylist()
     if len(lengths) > 1:
         raise DataError(f"content vectors have lengths {sorted(lengths)[:5]}; one length is needed, mend the catalog")
-    out = np.zeros((len(column), lengths[0] if lengths else 0), np.float32)
+    return lengths[0] if lengths else 0
+
+
+def _content(column: pa.ChunkedArray) -> np.ndarray:
+    out = np.zeros((len(column), content_dim(column)), np.float32)
     given = pc.is_valid(column).to_numpy()
-    if lengths:
-        out[given] = pc.list_flatten(column).to_numpy().reshape(-1, lengths[0])
+    if out.shape[1]:
+        out[given] = pc.list_flatten(column).to_numpy().reshape(-1, out.shape[1])
     return out
 
 

@@ -9,10 +9,12 @@ import difflib
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from pinrec_core import registry as registry_
 from pinrec_core import storage
+from pinrec_core.data.batch import History
 from pinrec_core.errors import ConfigError, DataError, PinrecError
 from pinrec_core.release import bundle
 from pinrec_core.release.histories import read_history
@@ -44,18 +46,14 @@ def recommend(registry: str, surface: str, user_id: str, *, outcomes: dict[str, 
     release_id = _live_id(registry, surface)
     with storage.local_tree(registry_.release_path(registry, release_id)) as directory:
         release = load_verified(registry, release_id, directory)
-        _check_outcomes(release, outcomes)
+        check_outcomes(release, outcomes)
         return answer(release, user_id, outcomes=outcomes, n=n, context_item_id=context_item_id)
 
 
 def answer(release: LoadedRelease, user_id: str, *, outcomes: dict[str, float] | None = None, n: int = 20,
            context_item_id: str = "") -> list[Recommendation]:
     """The same from a release that is loaded already."""
-    history = read_history(release.directory / bundle.HISTORIES, user_id)
-    asked_ms = release.manifest.facts["asked_ms"]
-    if context_item_id:
-        code = release.model.log.surface_names.index(release.surface)
-        history = history.followed_by(_item_index(release, context_item_id), code, asked_ms)
+    history, asked_ms = asked_history(release, user_id, context_item_id), release.manifest.facts["asked_ms"]
     found = release.retriever.retrieve([history], release.surface, np.array([asked_ms]), shares=outcomes, n=n)
     rows = [int(item) for item in found.item_RN[0] if item != NO_ITEM]
     items = release.model.items.select(["item_id", "title"]).take(rows).to_pylist()
@@ -63,6 +61,15 @@ def answer(release: LoadedRelease, user_id: str, *, outcomes: dict[str, float] |
     return [Recommendation(item["item_id"], item["title"], float(score), actions[outcome], int(step))
             for item, score, outcome, step in zip(items, found.score_RN[0], found.outcome_RN[0], found.step_RN[0],
                                                   strict=False)]
+
+
+def asked_history(release: LoadedRelease, user_id: str, context_item_id: str = "") -> History:
+    """A user's history as the release holds it, followed by the context item, if any. Raises DataError."""
+    history = read_history(release.directory / bundle.HISTORIES, user_id)
+    if not context_item_id:
+        return history
+    code = release.model.log.surface_names.index(release.surface)
+    return history.followed_by(_item_index(release, context_item_id), code, release.manifest.facts["asked_ms"])
 
 
 def _live_id(registry: str, surface: str) -> str:
@@ -76,7 +83,8 @@ def _live_id(registry: str, surface: str) -> str:
     raise PinrecError(f"surface {surface!r} has no live release; {_nearest(surface, live)}")
 
 
-def _check_outcomes(release: LoadedRelease, outcomes: dict[str, float] | None) -> None:
+def check_outcomes(release: LoadedRelease, outcomes: dict[str, float] | None) -> None:
+    """Raise ConfigError for an outcome that the release does not know, naming the nearest."""
     known = release.model.log.positive_actions
     for name in outcomes or {}:
         if name not in known:
@@ -87,8 +95,18 @@ def _item_index(release: LoadedRelease, item_id: str) -> int:
     known = release.model.items["item_id"]
     index = pc.index(known, item_id).as_py()
     if index < 0:
-        raise DataError(f"item {item_id!r} is not among the {len(known)} items of the live release; check the id")
+        near = nearest_id(known, item_id)
+        raise DataError(f"item {item_id!r} is not among the {len(known)} items of the live release; did you mean "
+                        f"{near!r}?")
     return index
+
+
+def nearest_id(known: pa.ChunkedArray | pa.Array, wanted: str) -> str | None:
+    """The likelier of the two ids between which an unknown one would be sorted; reads all ids."""
+    before, after = (pc.max(known.filter(pc.less(known, wanted))).as_py(),
+                     pc.min(known.filter(pc.greater(known, wanted))).as_py())
+    beside = [one for one in (before, after) if one is not None]
+    return next(iter(difflib.get_close_matches(wanted, beside, n=1, cutoff=0.0)), None)
 
 
 def _nearest(name: str, known) -> str:

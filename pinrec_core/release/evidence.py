@@ -18,6 +18,7 @@ from pinrec_core.manifest import read_manifest
 
 EVALUATION_NAME = "evaluation.json"
 PER_USER_NAME = "per_user.parquet"
+EXHIBITS_NAME = "exhibits.json"
 VALIDATION_NAME = "validation.json"
 _PLAIN_NAME = re.compile(r"[\w-][\w. -]*")  # evaluations are copied to <surface>.json: no path may hide in the name
 _Model = TypeVar("_Model", bound=BaseModel)

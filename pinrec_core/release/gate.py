@@ -15,6 +15,7 @@ from pinrec_core.errors import ConfigError
 from pinrec_core.manifest import fingerprint_of, write_manifest
 from pinrec_core.release.evidence import (
     EVALUATION_NAME,
+    EXHIBITS_NAME,
     PER_USER_NAME,
     DataChecks,
     Evidence,
@@ -24,6 +25,7 @@ from pinrec_core.release.evidence import (
 from pinrec_core.release.rules.surface import surface_rules
 from pinrec_core.release.verdict import (
     EVALUATIONS_FOLDER,
+    EXHIBITS_FOLDER,
     VERDICT_NAME,
     SurfaceVerdict,
     Verdict,
@@ -48,6 +50,7 @@ def gate(evaluations: list[Path], output: Path, *, gate: GateConfig, validation:
     with staged_directory(output) as folder:
         for surface, item in evidence.items():
             _copy_evaluation(item, folder / EVALUATIONS_FOLDER, surface)
+            _copy_exhibits(item, folder / EXHIBITS_FOLDER, surface)
         write_bytes(str(folder / VERDICT_NAME), verdict.model_dump_json(indent=1).encode())
         write_manifest(folder, kind="verdict", config_fingerprint=fingerprint_of(gate),
                        parents={f"evaluation.{s}": item.fingerprint for s, item in evidence.items()}
@@ -95,3 +98,10 @@ def _copy_evaluation(evidence: Evidence, folder: Path, surface: str) -> None:
     shutil.copyfile(evidence.directory / EVALUATION_NAME, folder / f"{surface}.json")
     shutil.copyfile(evidence.directory / PER_USER_NAME, folder / f"{surface}.{PER_USER_NAME}")
     shutil.copyfile(evidence.directory / MANIFEST_NAME, folder / f"{surface}.manifest")  # for the release's lineage
+
+
+def _copy_exhibits(evidence: Evidence, folder: Path, surface: str) -> None:
+    """For the report; nothing is judged by them, so an evaluation may have none."""
+    if (evidence.directory / EXHIBITS_NAME).is_file():
+        folder.mkdir(exist_ok=True)
+        shutil.copyfile(evidence.directory / EXHIBITS_NAME, folder / f"{surface}.json")

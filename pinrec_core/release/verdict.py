@@ -19,6 +19,7 @@ from pinrec_core.release.outcome import FLOOR_RULE, RuleResult
 
 VERDICT_NAME = "verdict.json"
 EVALUATIONS_FOLDER = "evaluations"
+EXHIBITS_FOLDER = "exhibits"
 
 
 class Decision(StrEnum):

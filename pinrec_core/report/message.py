@@ -45,14 +45,9 @@ def message_of(run_dir: str) -> Message:
     with storage.local_tree(run) as folder:
         facts = read_facts(Path(folder))
     outcome = outcome_of(facts, run.rsplit("/", 1)[-1], storage.join(run, REPORT))
-    told = outcome | {"reasons": [_cut(reason) for reason in outcome["reasons"]], "date": _date(facts),
+    told = outcome | {"reasons": [_cut(reason) for reason in outcome["reasons"]], "date": facts.date,
                       "failed": _failed(facts), "next": _next(facts)}
     return Message(**told, text="\n".join(_lines(told)))
-
-
-def _date(facts: RunFacts) -> str:
-    known = (facts.data or {}).get("facts")
-    return str(known.get("date", "")) if isinstance(known, dict) else ""
 
 
 def _failed(facts: RunFacts) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from pinrec_core.release.promote import Promotion, Rejection
 from pinrec_core.release.ready import Ready
 from pinrec_core.release.verdict import (
     EVALUATIONS_FOLDER,
+    EXHIBITS_FOLDER,
     FLOOR_RULE,
     VERDICT_NAME,
     Decision,
@@ -69,6 +70,7 @@ class RunFacts:
 
     verdict: Verdict | None = None
     evaluations: dict[str, dict] = field(default_factory=dict)
+    exhibits: dict[str, dict] = field(default_factory=dict)
     training: dict[str, list[dict]] = field(default_factory=dict)
     verifications: dict[str, dict] = field(default_factory=dict)
     promotion: Promotion | None = None
@@ -77,6 +79,8 @@ class RunFacts:
     failure: dict | None = None
     data: dict | None = None
     statistics: dict | None = None
+    validation: dict | None = None
+    steps: dict[str, dict] = field(default_factory=dict)  # by number, in the order of their ends
     notes: list[str] = field(default_factory=list)  # what is absent or unreadable
 
     @property
@@ -86,6 +90,12 @@ class RunFacts:
             return RunStatus.PROMOTED if self.promotion else RunStatus.READY
         refused = self.rejection or (self.verdict and self.verdict.decision is Decision.REJECT)
         return RunStatus.REJECTED if refused else RunStatus.FAILED
+
+    @property
+    def date(self) -> str:
+        """Last day of the data, "" if it was not recorded."""
+        known = (self.data or {}).get("facts")
+        return str(known.get("date", "")) if isinstance(known, dict) else ""
 
     @property
     def releases(self) -> dict[str, str]:
@@ -121,6 +131,9 @@ def read_facts(folder: Path) -> RunFacts:
     facts.failure = read.part(run_folder.FAILURE, _json)
     facts.data = read.part(run_folder.DATA, _json, "the dataset was not recorded")
     facts.statistics = read.part(run_folder.STATISTICS, _json, "data statistics were not recorded")
+    facts.validation = read.part(run_folder.VALIDATION, _json)
+    facts.exhibits = read.folder(EXHIBITS_FOLDER, _json)
+    facts.steps = read.folder(run_folder.STEPS_FOLDER, _json)
     facts.evaluations = read.folder(EVALUATIONS_FOLDER, _json, "no surface was evaluated")
     facts.verifications = read.folder(run_folder.VERIFICATIONS_FOLDER, _json, "no release was verified")
     facts.training = read.folder(run_folder.TRAINING_FOLDER, _json_lines, "no training metrics were recorded")
@@ -182,10 +195,10 @@ class _Reader:
             self.notes.append(f"{name} cannot be read: {_first_problem(error)}")
             return None
 
-    def folder(self, name: str, parse: Callable[[Path], Any], absent: str) -> dict[str, Any]:
+    def folder(self, name: str, parse: Callable[[Path], Any], absent: str = "") -> dict[str, Any]:
         """All readable files of a folder by stem."""
         paths = sorted((self.root / name).glob("*.json*"))
-        if not paths:
+        if not paths and absent:
             self.notes.append(f"{absent} ({name}/ is absent)")
         parts = {path.stem: self.part(f"{name}/{path.name}", parse) for path in paths}
         return {stem: part for stem, part in parts.items() if part is not None}

@@ -2,9 +2,12 @@
 
     data.json, statistics.json           record_data: counts of the dataset manifest and its statistics
     training/<name>.jsonl                record_training: metrics of pretraining and of each surface's fine-tuning
-    verdict.json, evaluations/<s>.json   record_gate
+    settings/<name>.json                 record_training: the model's settings and those of its training
+    verdict.json, evaluations/<s>.json, exhibits/<s>.json    record_gate
     verifications/<s>.json               record_verification
     promotion.json | ready.json | rejection.json    record_promotion, record_ready, record_rejection
+    validation.json                      record_validation: every check of the data
+    steps/<number>.json                  record_step: seconds and peak memory, by `pinrec run`
     failure.json                         record_failure: the first step that failed, its message, its last lines
     message.json, message.txt            notify: what was told of the run, and to whom
 
@@ -21,19 +24,24 @@ from pathlib import Path
 from pinrec_core import storage
 from pinrec_core.errors import ConfigError
 from pinrec_core.manifest import read_manifest
+from pinrec_core.model.files import DESCRIPTION, TRAINING
 from pinrec_core.release.promote import Promotion, Rejection
+from pinrec_core.release.provenance.settings import training_settings
 from pinrec_core.release.ready import Ready
-from pinrec_core.release.verdict import EVALUATIONS_FOLDER, VERDICT_NAME, read_verdict
+from pinrec_core.release.verdict import EVALUATIONS_FOLDER, EXHIBITS_FOLDER, VERDICT_NAME, read_verdict
 from pinrec_core.store import address
 
 DATA = "data.json"
 STATISTICS = "statistics.json"
 TRAINING_FOLDER = "training"
+SETTINGS_FOLDER = "settings"
 VERIFICATIONS_FOLDER = "verifications"
 PROMOTION = "promotion.json"
 READY = "ready.json"
 REJECTION = "rejection.json"
 FAILURE = "failure.json"
+VALIDATION = "validation.json"
+STEPS_FOLDER = "steps"
 MESSAGE = "message.json"
 MESSAGE_TEXT = "message.txt"
 LAST_LINES = 20  # of a failed step's log, kept
@@ -57,16 +65,32 @@ def record_data(run: str, dataset: Path, uri: str = "") -> None:
     storage.write_bytes(storage.join(run, STATISTICS), (Path(dataset) / STATISTICS).read_bytes())
 
 
+def record_validation(run: str, validation: Path) -> None:
+    """Keep what was found of the data."""
+    storage.write_bytes(storage.join(run, VALIDATION), (Path(validation) / VALIDATION).read_bytes())
+
+
+def record_step(run: str, number: int, step: str, seconds: float, peak_kib: int) -> None:
+    """Keep what a step took; `number` orders them by their end. 0 KiB = the peak is not known."""
+    peak_mb = round(peak_kib / 1024, 1) if peak_kib else None
+    _write(run, f"{STEPS_FOLDER}/{number:03}.json", {"step": step, "seconds": round(seconds, 2), "peak_mb": peak_mb})
+
+
 def record_training(run: str, name: str, model: Path) -> None:
-    """Keep the metrics of one training, under a name such as "pretrain" or "finetune home"."""
-    metrics = storage.read_bytes(storage.join(address(model), "metrics.jsonl"))
+    """Keep the metrics of one training, under a name such as "pretrain" or "finetune home", and its settings."""
+    place = address(model)
+    metrics = storage.read_bytes(storage.join(place, "metrics.jsonl"))
     storage.write_bytes(storage.join(run, TRAINING_FOLDER, f"{_plain(name)}.jsonl"), metrics)
+    if storage.exists(storage.join(place, TRAINING)):  # a curve alone comes without
+        files = (storage.read_bytes(storage.join(place, part)) for part in (DESCRIPTION, TRAINING))
+        _write(run, f"{SETTINGS_FOLDER}/{_plain(name)}.json", training_settings(*map(json.loads, files)))
 
 
 def record_gate(run: str, verdict: Path) -> None:
     """Keep the verdict and the evaluations it judged. Raises IntegrityError if the verdict directory is altered."""
     _, manifest = read_verdict(verdict)
-    kept = [name for name in manifest.files if name.startswith(f"{EVALUATIONS_FOLDER}/") and name.endswith(".json")]
+    kept = [name for name in manifest.files if name.endswith(".json")
+            and name.split("/")[0] in (EVALUATIONS_FOLDER, EXHIBITS_FOLDER)]
     for name in (*kept, VERDICT_NAME):
         storage.write_bytes(storage.join(run, name), (Path(verdict) / name).read_bytes())
 

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 import pinrec_core
 from pinrec_core.serving import examples
 from pinrec_core.serving.declined import Declined
+from pinrec_core.serving.demo.routes import add_demo_routes
 from pinrec_core.serving.messages import Answer, Stored, bounded
 from pinrec_core.serving.routes import JsonRoute, declined_response, json_response, problems
 from pinrec_core.serving.service import Service, deadline_of
@@ -33,6 +34,8 @@ def build_app(service: Service) -> FastAPI:
     app.router.route_class = JsonRoute
     _add_service_routes(app, service)
     _add_state_routes(app, service)
+    if service.config.demo:
+        add_demo_routes(app, service)
     return app
 
 

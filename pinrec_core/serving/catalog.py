@@ -7,7 +7,6 @@ Legend: I all items, N items asked for.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pinrec_core.config import LogConfig
+from pinrec_core.release.answer import nearest_id
 from pinrec_core.schemas import NO_ITEM
 
 _BLOCK = 65536  # ids hashed at a time
@@ -61,12 +61,15 @@ class Catalog:
         """Titles of items, None where the catalog has none."""
         return self.title_I.take(pa.array(item_N)).to_pylist()
 
+    def containing(self, text: str) -> np.ndarray:
+        """Items with the text in their title, in any case, or at the beginning of their id; reads all of them."""
+        titled_I = pc.fill_null(pc.match_substring(self.title_I, text, ignore_case=True), False)
+        named_I = pc.starts_with(self.id_I, text)
+        return pc.indices_nonzero(pc.or_(titled_I, named_I)).to_numpy().astype(np.int64)
+
     def nearest(self, item_id: str) -> str | None:
         """The likelier of the two ids between which an unknown one would be sorted; reads all ids."""
-        before = pc.max(self.id_I.filter(pc.less(self.id_I, item_id))).as_py()
-        after = pc.min(self.id_I.filter(pc.greater(self.id_I, item_id))).as_py()
-        beside = [known for known in (before, after) if known is not None]
-        return next(iter(difflib.get_close_matches(item_id, beside, n=1, cutoff=0.0)), None)
+        return nearest_id(self.id_I, item_id)
 
 
 class Vocabulary:

@@ -33,21 +33,23 @@ def problem(command: Sequence[str], temporary: Path) -> str:
     if not addresses:
         return "the server has not started yet" if "serve" in command else ""
     host, _, port = addresses[-1].read_text("utf-8").rpartition(":")
-    return _asked("127.0.0.1" if host in _EVERYWHERE else host, int(port))
+    host = "127.0.0.1" if host in _EVERYWHERE else host
+    try:
+        status, state = readiness(host, int(port))
+    except (OSError, http.client.HTTPException) as error:
+        return f"{host}:{port} does not answer: {error}"
+    return "" if status == 200 else f"not ready ({status}): {state}"
 
 
-def _asked(host: str, port: int) -> str:
-    """Why the server there is not ready, "" if it is."""
+def readiness(host: str, port: int) -> tuple[int, str]:
+    """Status and body of a server's /readyz. Raises OSError or HTTPException where none answers."""
     connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
     try:
         connection.request("GET", "/readyz")
         response = connection.getresponse()
-        state = response.read().decode("utf-8", "replace")
-    except (OSError, http.client.HTTPException) as error:
-        return f"{host}:{port} does not answer: {error}"
+        return response.status, response.read().decode("utf-8", "replace")
     finally:
         connection.close()
-    return "" if response.status == 200 else f"not ready ({response.status}): {state}"
 
 
 if __name__ == "__main__":

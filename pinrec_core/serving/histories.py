@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 from bisect import bisect_left, bisect_right
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +32,39 @@ class Histories:
         blocks = (_Block(reader.get_batch(number)) for number in range(reader.num_record_batches))
         self._blocks = [block for block in blocks if block.users]
         self._first = [block.user_id(0) for block in self._blocks]
+        self._start = [0, *accumulate(block.users for block in self._blocks)]  # place of each block's first user
+
+    def __len__(self) -> int:
+        return self._start[-1]
 
     def find(self, user_id: str) -> History:
         """The user's engagements, oldest first; none for an unknown user."""
         wanted = user_id.encode()
         place = bisect_right(self._first, wanted) - 1
         return self._blocks[place].find(wanted) if place >= 0 else NOBODY
+
+    def beginning(self, prefix: str) -> range:
+        """Places of the users whose ids begin so, among all users in ascending order of the bytes of their ids."""
+        low = prefix.encode()
+        return range(self._place(low), self._place(low + b"\xff"))  # a byte that no UTF-8 has: above all that begin so
+
+    def user(self, place: int) -> tuple[str, int]:
+        """Id of the user at a place, and how many engagements there are."""
+        block, row = self._at(place)
+        return str(block.user_id(row), "utf-8"), block.length(row)
+
+    def _place(self, wanted: bytes) -> int:
+        """How many users' ids are below."""
+
+        def user_id(place: int) -> bytes:
+            block, row = self._at(place)
+            return block.user_id(row)
+
+        return bisect_left(range(len(self)), wanted, key=user_id)
+
+    def _at(self, place: int) -> tuple[_Block, int]:
+        block = bisect_right(self._start, place) - 1
+        return self._blocks[block], place - self._start[block]
 
 
 def open_histories(parquet: Path, folder: Path, release_id: str) -> Histories:
@@ -83,6 +111,10 @@ class _Block:
     def user_id(self, row: int) -> bytes:
         """UTF-8 of the id."""
         return bytes(self._id_bytes[self._id_at[row] : self._id_at[row + 1]])
+
+    def length(self, row: int) -> int:
+        """Engagements of a user."""
+        return self._list_at[0][row + 1] - self._list_at[0][row]
 
     def find(self, wanted: bytes) -> History:
         """History of one of them."""

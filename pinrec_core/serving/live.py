@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import weakref
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from pinrec_core import registry as registry_
 from pinrec_core import storage
+from pinrec_core.evaluation.cohort import PER_VIEW
 from pinrec_core.release import bundle
 from pinrec_core.release.load import LoadedRelease, load_verified
 from pinrec_core.serving.catalog import Catalog, Vocabulary
@@ -31,6 +33,8 @@ class Live:
         self.surface_code = release.model.log.surface_names.index(release.surface)
         self.histories = histories
         self.end_ms: int = release.manifest.facts["asked_ms"]  # end of what the histories tell of
+        evaluation = json.loads((release.directory / bundle.EVALUATION).read_bytes())
+        self.answers_context: bool = evaluation["unit"] == PER_VIEW  # whether its feeds answer a query or close-up item
 
     @property
     def configured_n(self) -> int:

@@ -17,7 +17,7 @@ from pinrec_core.manifest import Manifest, fingerprint_of, read_manifest
 from pinrec_core.model.io import load_model
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.training.device import trained_on, training_device
-from pinrec_core.training.loop import Fit
+from pinrec_core.training.loop import Fit, Watch
 from pinrec_core.training.output import METRICS, ModelOutput, training_of
 from pinrec_core.training.ranks import ALONE, Ranks
 from pinrec_core.training.row_shards import id_tables
@@ -28,7 +28,7 @@ logger = logging.getLogger("pinrec")
 
 
 def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune: FinetuneConfig,
-             checkpoints: Path | None = None) -> Manifest:
+             checkpoints: Path | None = None, watch: Watch | None = None) -> Manifest:
     """Fine-tune `base` on a surface and write the model to `output` (kind "model", stage "finetuned").
 
     The base model's weights take part in the choice of the best. `checkpoints` and calling it again are as for
@@ -53,7 +53,7 @@ def finetune(dataset: Path, base: Path, output: Path, *, surface: str, finetune:
             logger.info("%s: %d rows, %d targets", stage, len(views), len(views.row_G))
             fit = Fit(stage, model, views, _validation(data, surface, finetune, ranks), finetune,
                       place.folder / METRICS, experts=finetune.experts.get(surface, ExpertWeights()), checkpoints=place,
-                      stop=stop, ranks=ranks)
+                      stop=stop, ranks=ranks, watch=watch)
         with trained_on(training_device(), model):
             fit.run()
         return wanted.seal(fit)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from pinrec_core.training.update import Taken, Update
 from pinrec_core.training.validation import Validation
 
 logger = logging.getLogger("pinrec")
+Watch = Callable[[list[dict[str, Any]]], None]  # gets all entries of metrics.jsonl after every validation; may raise
 
 
 @dataclass
@@ -46,6 +49,7 @@ class Fit:
     checkpoints: Checkpoints | None = None  # None: what is killed starts anew
     stop: StopSignals | None = None  # None: nobody asks it to stop
     ranks: Ranks = ALONE  # the processes that train together
+    watch: Watch | None = None  # what it raises ends the run: somebody tries many and gives up on this one
 
     def run(self) -> None:
         """Train until epochs or time are over or validation stops improving; the model ends with its best weights.
@@ -125,6 +129,8 @@ class Fit:
         if score is not None:
             self.recorder.record(told | {f"validation_{self.validation.name}": score, "requests": len(self.validation)})
             self.best.offer(score, place.epoch, self.model)
+            if self.watch:
+                self.watch([json.loads(line) for line in self.recorder.lines])
         late = self.ranks.any(place.epoch > 0 and time.monotonic() > self.deadline)
         if place.epoch >= self.config.epochs or late or self.best.too_long_ago(place.epoch):
             place.over = True

@@ -20,7 +20,7 @@ from pinrec_core.manifest import Manifest, fingerprint_of
 from pinrec_core.model.pinrec import PinRec
 from pinrec_core.training.counts import action_shares, log_exposure, transitions_of
 from pinrec_core.training.device import trained_on, training_device
-from pinrec_core.training.loop import Fit
+from pinrec_core.training.loop import Fit, Watch
 from pinrec_core.training.output import METRICS, ModelOutput, training_of
 from pinrec_core.training.ranks import ALONE, Ranks
 from pinrec_core.training.row_shards import id_tables
@@ -31,13 +31,13 @@ logger = logging.getLogger("pinrec")
 
 
 def pretrain(dataset: Path, output: Path, *, model: ModelConfig, pretrain: PretrainConfig,
-             checkpoints: Path | None = None) -> Manifest:
+             checkpoints: Path | None = None, watch: Watch | None = None) -> Manifest:
     """Train the base model and write it to `output` (kind "model", stage "base").
 
     The run keeps its place below `checkpoints` (default: `<output>.checkpoints`) while it runs; called again after it
     was killed or preempted, it goes on from there, and called again after it was done, it returns what is there.
     Raises DataError without training targets, TrainingError when the loss stays non-finite, Preempted when it was asked
-    to stop, IntegrityError if `output` holds something else.
+    to stop, IntegrityError if `output` holds something else, and whatever `watch` raises (see Fit).
 
     Under torchrun all processes call it alike: they train together, one writes, and all return the same manifest.
     RankLost then when another process is lost, IntegrityError if they were given different things.
@@ -56,7 +56,7 @@ def pretrain(dataset: Path, output: Path, *, model: ModelConfig, pretrain: Pretr
                 return found
             validation = Validation.before_the_window(data, data.log.surfaces, pretrain, ranks)
             fit = new_base(data, validation, model, pretrain, place.folder / METRICS, ranks)
-            fit.checkpoints, fit.stop = place, stop
+            fit.checkpoints, fit.stop, fit.watch = place, stop, watch
         with trained_on(training_device(), fit.model):
             fit.run()
         return wanted.seal(fit)

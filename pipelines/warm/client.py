@@ -18,6 +18,7 @@ import sys
 STEP = "kfp.dsl.executor_main"
 STEP_TIMEOUT = "PINREC_STEP_TIMEOUT_S"  # variable with seconds for each step; none, "" or 0 = no limit
 GRACE_S = 10.0  # after SIGTERM: a training writes its place
+PEAK = "pinrec-peak-kib: "  # before the peak memory of a step, or of what it started with this interpreter
 ENDED = "pinrec-step-end: "  # before what is told of an end, as JSON
 MARK = "PINREC_STEP_PROCESS"  # in the environment of all that a step starts: what is left of it when it has ended
 COLD = ("pinrec_core.release.verify",)  # is to tell what a process that knows nothing takes to load a release
@@ -47,7 +48,17 @@ def main(server: str, python: str, *arguments: str) -> None:
     signal.signal(signal.SIGTERM, lambda number, _: _pass_on(pid, number))
     if is_step:
         _end_step(pid, end)
-    _end_as(end()[0])
+    code, peak = end()
+    if MARK in os.environ:  # a training of a step
+        _tell_peak(code, peak)
+    _end_as(code)
+
+
+def _tell_peak(code: int, peak: int) -> None:
+    """Of what ended well: else the last line is to be its own."""
+    if not code and peak:
+        sys.stdout.write(f"\n{PEAK}{peak}\n")  # what it printed last may have no end
+        sys.stdout.flush()
 
 
 def _ask(connection: socket.socket, module: tuple) -> None:
@@ -87,6 +98,7 @@ def _end_step(pid: int, end) -> None:
     signal.setitimer(signal.ITIMER_REAL, limit_s)
     code, peak = end()
     signal.setitimer(signal.ITIMER_REAL, 0)
+    _tell_peak(code, peak)
     if code and (passed or code < 0):
         _end_rest()
         told = {"code": code, "peak_kib": peak, "limit_s": limit_s if passed else 0.0}

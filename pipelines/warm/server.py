@@ -25,7 +25,7 @@ AT_START = ("kfp.dsl.executor", "components.artifacts", "pinrec_core.config")
 NEEDS = {  # by a KFP task's function, or by the module that a step starts as a process of its own
     "aggregate_logs": ("pinrec_core.logs.aggregate",),
     "evaluate": ("pinrec_core.evaluation.evaluate",),
-    "notify": ("pinrec_core.report.plots",),
+    "notify": ("pinrec_core.report.pages.render",),
     "pinrec_core.training.worker": ("pinrec_core.training.pretrain", "pinrec_core.training.finetune",
                                     "torch._dynamo")}  # the last by torch itself, with the first optimiser: seconds
 _FUNCTION = "--function_to_execute"

@@ -10,7 +10,7 @@ from pathlib import Path
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 70
 FORBIDDEN_NAMES = {"utils", "util", "common", "helpers", "helper", "misc"}
-TEXT_FILES = {".py", ".toml", ".md", ".yaml", ".yml", ".txt", ".css", ".j2", ""}
+TEXT_FILES = {".py", ".toml", ".md", ".yaml", ".yml", ".txt", ".css", ".js", ".html", ".j2", ""}
 NOT_OURS = {".git", ".venv", "work", "build", "dist", "__pycache__", ".hypothesis"}
 MACHINE_PATHS = re.compile(r"(?:^|[\s\"'=(])/(?:root|home/(?!pinrec\b)\w+|Users|work)/\w")
 

@@ -72,12 +72,12 @@ def run(work: Path, config: Path, *options: str, command: str = "run") -> Outcom
 
 
 @contextlib.contextmanager
-def served(registry: Path) -> Iterator[str]:
+def served(registry: Path, *options: str) -> Iterator[str]:
     """`pinrec serve` over a registry, for as long as the block runs; its address."""
     with socket.socket() as chosen:
         chosen.bind(("127.0.0.1", 0))
         port = chosen.getsockname()[1]
-    command = [sys.executable, "-m", "pipelines.cli", "serve", "--registry", registry, "--port", str(port)]
+    command = [sys.executable, "-m", "pipelines.cli", "serve", "--registry", registry, "--port", str(port), *options]
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
     try:
         for _ in range(600):

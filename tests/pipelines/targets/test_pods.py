@@ -80,7 +80,7 @@ def test_the_exit_task_alone_has_the_secret(found, target):
 def test_cached_tasks_and_the_exit_task_know_their_run_by_their_pod(found):
     known = {step: [(field.name, field.field_path) for field in pod.field_path_as_env]
              for step, pod in found.pods.items() if pod.field_path_as_env}
-    cached = ("aggregate-logs", "pretrain", "finetune", "evaluate")
+    cached = ("aggregate_logs", "pretrain", "finetune", "evaluate")
     assert known == dict.fromkeys((*cached, "notify"), [("PINREC_RUN_UID", "metadata.labels['pipeline/runid']")])
 
 

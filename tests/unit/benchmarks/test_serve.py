@@ -121,7 +121,7 @@ def test_a_case_from_end_to_end(options, capsys):
     assert (returning["users"], row["users"]) == (400, 60) and returning["error_kinds"] == {}
     assert row["rate"] == 80 and row["requests"] == 80 and row["error_kinds"] == {}
     assert 0 < row["p50_ms"] <= row["p90_ms"] <= row["p99_ms"] and row["cpu_ms"] > 0
-    assert row["cpu_ratio"] == pytest.approx(row["cpu_ms"] / found["alone"]["model + faiss"]["cpu_ms"])
+    assert row["cpu_ratio"] == pytest.approx(row["cpu_ms"] / found["alone"]["paced"]["cpu_ms"])
     assert found["alone"]["vectors"] == 6 and found["rss_mb"] > 50
     print_tables({"cases": [found], "limit_p99_ms": 100.0, "workers": 1})
     told = capsys.readouterr().out

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import typer
+from pinrec_here import pinrec
 
 import pinrec_core
 from pinrec_core.cli import serve
@@ -18,11 +18,6 @@ from pinrec_core.cli.options import last_date
 from pinrec_core.errors import ConfigError, DataError, PinrecError, ReleaseRejected
 
 CONFIGS = Path(__file__).parents[3] / "pipelines/configs"
-
-
-def pinrec(*arguments: str) -> int:
-    settings = Settings()
-    return execute(build_app(settings), settings, arguments)
 
 
 def test_version(capsys):
@@ -64,11 +59,6 @@ def test_exit_codes_follow_from_the_error(error, code, word, capsys):
 def test_every_configuration_that_is_shipped_is_valid(name, capsys):
     assert pinrec("config", "validate", str(CONFIGS / name)) == 0
     assert "valid" in capsys.readouterr().out
-
-
-def test_config_show_prints_defaults_too(capsys):
-    assert pinrec("config", "show", str(CONFIGS / "tiny.toml")) == 0
-    assert json.loads(capsys.readouterr().out)["validate"]["max_duplicate_share"] == 0.2
 
 
 def test_import_events_with_a_mapping(tmp_path, capsys):
@@ -149,7 +139,7 @@ def test_serve_needs_a_registry(capsys, monkeypatch):
     ("tiny.toml", {"registry": "gs://b/r", "workers": 3}, {"registry": "gs://b/r", "workers": 3}),
     ("", {"registry": "r", "port": 0}, {"registry": "r", "port": 0, "host": "127.0.0.1"})])
 def test_what_serve_is_told(config, given, expected):
-    settings = serve._settings(CONFIGS / config if config else None, given)
+    settings = serve.settings_of(CONFIGS / config if config else None, given)
     assert {name: getattr(settings, name) for name in expected} == expected
 
 
@@ -164,8 +154,8 @@ def test_serve_reads_registry_and_store_from_the_environment(monkeypatch):
 
 def test_serve_takes_no_impossible_values():
     with pytest.raises(ConfigError, match="port: .*less than or equal to 65535"):
-        serve._settings(None, {"registry": "r", "port": 70_000})
+        serve.settings_of(None, {"registry": "r", "port": 70_000})
     with pytest.raises(ConfigError, match="workers"):
-        serve._settings(None, {"registry": "r", "workers": 0})
+        serve.settings_of(None, {"registry": "r", "workers": 0})
     with pytest.raises(ConfigError, match="store 'mysql://x' is no Redis URL"):
-        serve._settings(None, {"registry": "r", "store": "mysql://x"})
+        serve.settings_of(None, {"registry": "r", "store": "mysql://x"})

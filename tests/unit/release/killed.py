@@ -43,9 +43,9 @@ def before_uploads(tick: Callable[[], None]) -> None:
     """A hook for everything that is written to or removed from object storage."""
     from google.cloud.storage import Blob
 
-    from pinrec_core import storage
+    from pinrec_core import objects
 
-    storage._client.cache_clear()  # the parent's connections are not ours
+    objects.client.cache_clear()  # the parent's connections are not ours
     for name in ("upload_from_string", "upload_from_filename", "delete"):
         setattr(Blob, name, _ticking(getattr(Blob, name), tick))
 

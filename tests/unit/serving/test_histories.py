@@ -39,6 +39,18 @@ def test_every_user_has_the_history_of_the_file(tmp_path, monkeypatch, block):
             assert column.tolist() == values.tolist()
 
 
+@pytest.mark.parametrize("block", [1, 4, 65536])
+@pytest.mark.parametrize("prefix", ["", "a", "b", "bb", "user", "user 1", "ä", "漢", "zz", "\U0010ffff"])
+def test_users_are_listed_by_how_their_ids_begin(tmp_path, monkeypatch, block, prefix):
+    monkeypatch.setattr(histories, "_USERS_PER_BLOCK", block)
+    lengths = {user: number % 4 for number, user in enumerate(("a", "b", "bb", "ä", "漢字", "z", "user 10", "user 9"))}
+    write(tmp_path / "histories.parquet", lengths)
+    found = open_histories(tmp_path / "histories.parquet", tmp_path, "r")
+    begun = [(user, lengths[user]) for user in sorted(lengths, key=str.encode) if user.startswith(prefix)]
+    assert [found.user(place) for place in found.beginning(prefix)] == begun
+    assert len(found) == len(lengths)
+
+
 @pytest.mark.parametrize("user", ["", "A", "aa", "user", "zz", "漢字漢", "\U0010ffff"])
 def test_an_unknown_user_has_none(tmp_path, user):
     write(tmp_path / "histories.parquet", {"a": 2, "b": 1, "z": 1, "漢字": 3})

@@ -10,7 +10,7 @@ import pytest
 from apache_beam.internal import pickler
 from apache_beam.portability.api import beam_runner_api_pb2
 
-from pinrec_core import storage
+from pinrec_core import objects, storage
 from pinrec_core.config import AggregateConfig
 from pinrec_core.errors import IntegrityError
 from pinrec_core.logs.aggregate import aggregate_logs
@@ -39,12 +39,12 @@ def bucket(monkeypatch, free_port: int):
     monkeypatch.setattr(auth._Credentials, "_credentials_init", True)
     monkeypatch.setattr(auth._Credentials, "_credentials", None)
     logging.getLogger("gcp_storage_emulator").setLevel(logging.WARNING)
-    storage._client.cache_clear()
+    objects.client.cache_clear()
     server = emulator.create_server("localhost", free_port, in_memory=True, default_bucket="site")
     server.start()
     yield "gs://site"
     server.stop()
-    storage._client.cache_clear()
+    objects.client.cache_clear()
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def remote_log(busy_log, bucket: str) -> str:
 
 def names_below(uri: str, suffix: str = "") -> list[str]:
     """Objects below a location."""
-    bucket, prefix = storage._split(uri)
-    return [blob.name for blob in storage._client().list_blobs(bucket, prefix=prefix) if blob.name.endswith(suffix)]
+    bucket, _, prefix = uri.removeprefix("gs://").partition("/")
+    return [blob.name for blob in objects.client().list_blobs(bucket, prefix=prefix) if blob.name.endswith(suffix)]
 
 
 def test_object_storage_in_between_and_out(busy_log, expected: str, remote_log: str) -> None:

@@ -1,0 +1,112 @@
+"""Pages from templates: one of the whole run, one of each surface. What draws them is loaded with this module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from pinrec_core.release.verdict import Decision
+from pinrec_core.report.history import PastRun
+from pinrec_core.report.pages.data import data_view
+from pinrec_core.report.pages.surface import surface_view
+from pinrec_core.report.pages.tables import statistic
+from pinrec_core.report.plots import counts, scores
+from pinrec_core.report.released import Released
+from pinrec_core.report.run_facts import RunFacts, number, summary_rows
+
+MOST_BYTES = 1_900_000  # of a page: what a browser and a mail still take; beyond it surfaces are shown in short
+_TEMPLATES = Path(__file__).parents[1] / "templates"
+
+
+def render(outcome: dict[str, Any], facts: RunFacts, past: list[PastRun],
+           releases: dict[str, Released]) -> tuple[str, dict[str, str]]:
+    """The page of the run, and surface -> its own page; `outcome` is the content of outcome.json."""
+    rows = summary_rows(facts)
+    surfaces = [surface_view(name, facts, [row for row in rows if row.surface == name], releases.get(name))
+                for name in _names(facts)]
+    shared = {"outcome": outcome, "facts": facts, "rows": rows, "past": past, "data": data_view(facts),
+              "steps": _steps(facts), "steps_plot": Markup(counts.steps_plot(_seconds(facts)))}
+    own = {view["name"]: _page("surface.html.j2", **shared, surface=view, sentence=_sentence(view),
+                               training_plot=Markup(scores.training_plot("training", view["training"])),
+                               runs_plot=Markup(_runs_plot(past, [view])))
+           for view in surfaces}
+    drawn = {"recall_plot": Markup(scores.recall_plot(rows)), "runs_plot": Markup(_runs_plot(past, surfaces)),
+             "training_plot": Markup(scores.training_plot("training", facts.training))}
+    for whole in range(len(surfaces), -1, -1):
+        page = _page("run.html.j2", **shared, **drawn, surfaces=surfaces, whole=whole)
+        if len(page.encode()) <= MOST_BYTES:
+            break
+    return page, own
+
+
+def _page(template: str, **shown: Any) -> str:
+    environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
+                              trim_blocks=True, lstrip_blocks=True)
+    environment.filters.update(number=told, count=_count, signed=_signed, interval=_interval,
+                               statistic=statistic)
+    return environment.get_template(template).render(**shown)
+
+
+def _sentence(view: dict[str, Any]) -> str:
+    """A surface in one sentence: why not, or what it reaches."""
+    if view["judged"] and view["judged"].reasons:
+        return f"{view['name']} is rejected: {'; '.join(view['judged'].reasons)}."
+    row = view["card"]["row"]
+    reached = f"{row.metric} {told(row.recall)} (n = {_count(row.n)})" if row and row.recall is not None else \
+        "nothing was measured"
+    word = {"promote": "passes", "reject": "is rejected"}.get(view["card"]["verdict"], "was not judged")
+    return f"{view['name']} {word}: {reached}."
+
+
+def _names(facts: RunFacts) -> list[str]:
+    """Surfaces, those that failed first."""
+    judged = facts.verdict.surfaces if facts.verdict else {}
+    failed = {name for name, verdict in judged.items() if verdict.decision is not Decision.PROMOTE}
+    return sorted({*judged, *facts.evaluations}, key=lambda name: (name not in failed, name))
+
+
+def _runs_plot(past: list[PastRun], surfaces: list[dict[str, Any]]) -> str:
+    lines = {view["name"]: [_point(run, view) for run in past] for view in surfaces if view["headline"]}
+    return scores.runs_plot([run.date[5:] or "?" for run in past], lines)
+
+
+def _point(run: PastRun, view: dict[str, Any]) -> scores.Point | None:
+    cell = run.metric(view["name"], view["headline"])
+    value = number(cell.get("value"))
+    return None if value is None else scores.Point(run.run_id, value, number(cell.get("low")), number(cell.get("high")))
+
+
+def _steps(facts: RunFacts) -> list[dict[str, Any]]:
+    return [{"step": str(step.get("step", "?")), "seconds": number(step.get("seconds")),
+             "peak_mb": number(step.get("peak_mb"))} for step in facts.steps.values()]
+
+
+def _seconds(facts: RunFacts) -> list[tuple[str, float]]:
+    return [(step["step"], step["seconds"]) for step in _steps(facts) if step["seconds"] is not None]
+
+
+def told(value: Any) -> str:
+    """A number for a person: whole ones with thousands, others to three places, a dash for none."""
+    found = number(value)
+    if found is None:
+        return "–"
+    return f"{found:,.0f}" if found == int(found) and abs(found) >= 2 else f"{found:.3f}"
+
+
+def _count(value: Any) -> str:
+    found = number(value)
+    return "–" if found is None else f"{found:,.0f}"
+
+
+def _signed(value: Any) -> str:
+    found = number(value)
+    return "–" if found is None else f"{found:+.3f}".replace("-", "−")
+
+
+def _interval(cell: dict[str, Any]) -> str:
+    """low – high, "" without."""
+    low, high = number(cell.get("low")), number(cell.get("high"))
+    return "" if low is None or high is None else f"{low:.3f} – {high:.3f}"
