@@ -7,7 +7,7 @@ import logging
 from typing import Any, NamedTuple
 
 from pinrec_core import storage
-from pinrec_core.cli.entry import EXIT_FAILED, EXIT_REJECTED
+from pinrec_core.cli.exit_codes import EXIT_FAILED, EXIT_REJECTED
 from pinrec_core.errors import PinrecError, StorageError
 from pipelines.local import LocalRun
 from pipelines.task_log import Task

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from pinrec_core import storage
-from pinrec_core.cli.entry import EXIT_INTERRUPTED
+from pinrec_core.cli.exit_codes import EXIT_INTERRUPTED
 from pinrec_core.errors import PinrecError
 from pinrec_core.report.run_folder import DATA, run_folder
 from pipelines.backfill.result import DateResult, DateStatus

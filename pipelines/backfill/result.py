@@ -7,7 +7,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from pinrec_core.cli.entry import EXIT_FAILED, EXIT_REJECTED
+from pinrec_core.cli.exit_codes import EXIT_FAILED, EXIT_REJECTED
 from pipelines.conclusion import Conclusion
 from pipelines.local import LocalRun
 

@@ -9,7 +9,7 @@ import yaml
 from google.protobuf.json_format import ParseError
 from strict_ir import of
 
-from pinrec_core.cli.entry import EXIT_FAILED
+from pinrec_core.cli.exit_codes import EXIT_FAILED
 from pipelines import cli
 
 ROOT = Path(__file__).parents[3]
