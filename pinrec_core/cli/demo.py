@@ -25,10 +25,7 @@ def demo(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of this machine. [default: a free one]")] = 0,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
 ) -> None:
-    """Show on a local page what the live releases retrieve: pick a user, move outcome sliders. Ctrl-C ends it.
-
-    Example: pinrec demo --config pipelines/configs/kuairand.toml
-    """
+    """Show on a local page what the live releases retrieve: pick a user, move outcome sliders. Ctrl-C ends it."""
     given = {"registry": registry} if registry else {} if config else {"registry": DEMO_REGISTRY}
     settings = settings_of(config, given)
     _check_live(settings.registry)
@@ -39,7 +36,7 @@ def demo(
         if open_page:
             _open(address)
 
-    serve_page(settings.model_copy(update={"port": port or free_port()}), ready)
+    serve_page(settings.model_copy(update={"port": free_port(port)}), ready)
 
 
 def _check_live(registry: str) -> None:

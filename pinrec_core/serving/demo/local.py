@@ -20,10 +20,15 @@ HOST = "127.0.0.1"  # nobody else: histories are shown to whoever asks
 _LOOK_S = 0.1
 
 
-def free_port() -> int:
-    """A port of this machine that nobody listens on now."""
+def free_port(wanted: int = 0) -> int:
+    """A port of this machine that nobody listens on now: the wanted one, 0 = any. Raises PinrecError if it is taken."""
     with socket.socket() as chosen:
-        chosen.bind((HOST, 0))
+        chosen.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: one that has ended is gone
+        try:
+            chosen.bind((HOST, wanted))
+        except OSError as error:
+            raise PinrecError(f"port {wanted} of this machine cannot be used ({error.strerror}); leave --port out for "
+                              "a free one") from error
         return chosen.getsockname()[1]
 
 

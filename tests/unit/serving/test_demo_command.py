@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 from pathlib import Path
 
 import httpx
@@ -36,6 +37,13 @@ def test_of_a_configuration_it_takes_the_registry_of_its_runs(capsys, tmp_path, 
     config = Path(__file__).parents[3] / "pipelines/configs/tiny.toml"
     monkeypatch.chdir(tmp_path)
     assert said(capsys, "--config", str(config)).startswith("error: work/tiny/registry: nothing is live here")
+
+
+def test_a_port_that_is_taken_is_told(capsys, registry, first):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        error = said(capsys, "--registry", registry, "--port", str(port), "--no-open")
+    assert f"port {port} of this machine cannot be used (Address already in use)" in error
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

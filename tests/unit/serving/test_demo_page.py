@@ -126,7 +126,7 @@ def test_the_keyboard_alone_does_everything(page):
 
     tab_to(page, "#user")
     page.keyboard.type("u01")
-    page.wait_for_function("document.querySelectorAll('#user-options li').length === 10")
+    wait_for(lambda: page.locator("#user-options li").count() == 10)
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     assert page.locator("#user").get_attribute("aria-activedescendant") == "user-option-1"
@@ -153,6 +153,19 @@ def test_escape_leaves_the_user_as_it_was(page):
     page.wait_for_selector("#user-options li")
     page.keyboard.press("Escape")
     assert page.locator("#user").input_value() == "u007" and page.locator("#user-options").is_hidden()
+
+
+def test_suggestions_that_come_late_open_nothing(page):
+    held = []
+    page.route("**/lists/users?**", held.append)
+    page.locator("#user").click()
+    page.keyboard.type("u03")
+    wait_for(lambda: page.evaluate("1") and held)
+    page.keyboard.press("Escape")
+    with page.expect_response("**/lists/users?**"):
+        held[-1].continue_()
+    page.wait_for_timeout(200)
+    assert page.locator("#user-options").is_hidden() and page.locator("#user").input_value() == "u007"
 
 
 def test_a_slider_changes_the_list_at_once(page, capsys, request, record_property):

@@ -1,15 +1,16 @@
-// The retrieved items and the vectors that found them. Items that stay keep their element and move to their new place.
+// Retrieved items and the vectors that found them. Items that stay keep their element and move to their new place.
 import { byId, counted, element, say } from "./elements.js";
 import { swatch } from "./outcomes.js";
 
 const MOVE_MS = 220, APPEAR_MS = 160;
+const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]]; // seconds of each
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 /** When a vector looks ahead to, by its time-offset bucket. */
 export function ahead(offset, offsets_s) {
   if (!offset) return "now";
   const seconds = offsets_s[offset - 1];
-  const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]].find(([least]) => seconds >= least) ?? [1, "s"];
+  const [size, unit] = UNITS.find(([least]) => seconds >= least) ?? UNITS.at(-1);
   return `+${Number((seconds / size).toFixed(1))} ${unit}`;
 }
 
@@ -22,11 +23,11 @@ export class Found {
     this.chosen = ""; // the vector whose items are shown up, "" = all alike
   }
 
-  /** Show items of an answer. `configured` gives the rank of each item in the list as configured, null = do not compare. */
+  /** Show items of an answer. `configured`: rank of each item in the list as configured, null = do not compare. */
   show(answer, surface, colours, configured) {
     const held = document.activeElement;
     if (answer.release_id !== this.release) this.forget(answer.release_id);
-    const before = still.matches ? null : new Map([...this.nodes].map(([id, { row }]) => [id, row.getBoundingClientRect().top]));
+    const before = still.matches ? null : this.tops();
     const wanted = new Set(answer.items.map(({ item_id }) => item_id));
     for (const [id, { row }] of this.nodes) {
       if (!wanted.has(id)) {
@@ -66,13 +67,16 @@ export class Found {
   }
 
   made(item) {
-    const parts = { rank: element("span", { class: "rank" }), moved: element("span", { class: "moved" }),
-      vector: element("span", { class: "vector" }), score: element("span", { class: "score", title: "score; comparable within one vector" }),
-      use: element("button", { type: "button", class: "small", "aria-label": `Use ${item.title ?? item.item_id} as close-up` }, "Close-up") };
-    parts.use.addEventListener("click", () => this.useAsContext(item));
-    const name = element("span", { class: "name" }, item.title ?? item.item_id, item.title ? element("span", { class: "faint" }, ` ${item.item_id}`) : null);
-    parts.row = element("li", {}, element("span", { class: "place" }, parts.rank, parts.moved), name, parts.vector, parts.score, parts.use);
-    return parts;
+    const called = item.title ?? item.item_id;
+    const [rank, moved, vector, score] = ["rank", "moved", "vector", "score"]
+      .map((name) => element("span", { class: name }));
+    const use = element("button", { type: "button", class: "small", "aria-label": `Use ${called} as close-up` },
+      "Close-up");
+    use.addEventListener("click", () => this.useAsContext(item));
+    const id = item.title ? element("span", { class: "faint" }, ` ${item.item_id}`) : null;
+    const row = element("li", {}, element("span", { class: "place" }, rank, moved),
+      element("span", { class: "name" }, called, id), vector, score, use);
+    return { row, rank, moved, vector, score, use };
   }
 
   /** How many items each vector found, as buttons that show up its items. */
@@ -85,7 +89,8 @@ export class Found {
     if (!counts.has(this.chosen)) this.choose("");
     const order = [...counts].sort(([, one], [, other]) => colours[one.item.outcome] - colours[other.item.outcome]
       || one.item.step - other.item.step || one.item.offset - other.item.offset);
-    const place = byId("vectors"), known = new Map([...place.children].map((button) => [button.dataset.vector, button]));
+    const place = byId("vectors");
+    const known = new Map([...place.children].map((button) => [button.dataset.vector, button]));
     for (const [name, button] of known) if (!counts.has(name)) button.remove();
     order.forEach(([name, { item, count }], position) => {
       const button = known.get(name) ?? this.vectorButton(name, colours[item.outcome] ?? 0);
@@ -97,26 +102,36 @@ export class Found {
   }
 
   vectorButton(name, colour) {
-    const button = element("button", { type: "button", class: "vector", "data-vector": name, "aria-pressed": "false" }, swatch(colour), name,
-      element("strong", {}));
+    const properties = { type: "button", class: "vector", "data-vector": name, "aria-pressed": "false" };
+    const button = element("button", properties, swatch(colour), name, element("strong", {}));
     button.addEventListener("click", () => this.choose(this.chosen === name ? "" : name));
     return button;
   }
 
   choose(name) {
     this.chosen = name;
-    for (const button of byId("vectors").children) button.setAttribute("aria-pressed", String(button.dataset.vector === name));
-    for (const { row } of this.nodes.values()) row.classList.toggle("dim", Boolean(name) && row.dataset.vector !== name);
+    for (const button of byId("vectors").children) {
+      button.setAttribute("aria-pressed", String(button.dataset.vector === name));
+    }
+    for (const { row } of this.nodes.values()) {
+      row.classList.toggle("dim", Boolean(name) && row.dataset.vector !== name);
+    }
+  }
+
+  /** Where each item is seen, by its id. */
+  tops() {
+    return new Map([...this.nodes].map(([id, { row }]) => [id, row.getBoundingClientRect().top]));
   }
 
   /** From where each item was seen to where it is now. */
   move(before) {
     for (const { row } of this.nodes.values()) row.getAnimations().forEach((animation) => animation.cancel());
-    const places = [...this.nodes].map(([id, { row }]) => [row, before.get(id), row.getBoundingClientRect().top]);
-    for (const [row, from, to] of places) {
+    for (const [id, to] of this.tops()) {
+      const { row } = this.nodes.get(id), from = before.get(id);
       if (from === undefined) row.animate([{ opacity: 0 }, { opacity: 1 }], { duration: APPEAR_MS });
       else if (from !== to) {
-        row.animate([{ transform: `translateY(${from - to}px)` }, { transform: "none" }], { duration: MOVE_MS, easing: "ease-out" });
+        const way = [{ transform: `translateY(${from - to}px)` }, { transform: "none" }];
+        row.animate(way, { duration: MOVE_MS, easing: "ease-out" });
       }
     }
   }

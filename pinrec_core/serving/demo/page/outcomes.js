@@ -43,7 +43,8 @@ export class Outcomes {
         this.moved(event);
       });
       const label = element("label", { for: id }, swatch(place), outcome);
-      return { outcome, input, share, row: element("div", { class: `slider series-${place % COLOURS}` }, label, input, share) };
+      const row = element("div", { class: `slider series-${place % COLOURS}` }, label, input, share);
+      return { outcome, input, share, row };
     });
     byId("outcomes").replaceChildren(...this.rows.map(({ row }) => row));
   }

@@ -1,12 +1,13 @@
-// The demonstration: what is asked stands in the form and in the address; each change asks again, the latest one counts.
+// The demonstration: what is asked stands in the form; each change of it asks again, and the latest one counts.
 import { byId, counted, element, say } from "./elements.js";
 import { Found } from "./found.js";
 import { showHistory } from "./history.js";
 import { Outcomes } from "./outcomes.js";
 import { picker } from "./picker.js";
 import { latest, list, retrieve } from "./service.js";
+import { firstUser, suggestItems, suggestUsers } from "./suggestions.js";
 
-const SUGGESTED = 50, SAID_AFTER_MS = 500;
+const SAID_AFTER_MS = 500;
 const asked = { surface: null, user: "", context: null };
 let surfaces = [], configured = { key: "", ranks: null }, saying = 0;
 
@@ -15,9 +16,10 @@ const found = new Found(useAsContext);
 const ask = latest((bodies, signal) => Promise.all(bodies.map((body) => retrieve(body, signal))));
 const readHistory = latest((query, signal) => list("history", query, signal));
 const users = picker(byId("user-picker"), { id: "user", placeholder: "id, or how it begins", failed: showProblem,
-  suggest: suggestUsers, chosen: ({ value }) => chooseUser(value) });
+  suggest: (...given) => suggestUsers(asked.surface.surface, ...given), chosen: ({ value }) => chooseUser(value) });
 const contexts = picker(byId("context-picker"), { id: "context", placeholder: "title or id", failed: showProblem,
-  suggest: suggestItems, chosen: ({ value, label }) => useAsContext({ item_id: value, title: label }) });
+  suggest: (...given) => suggestItems(asked.surface.surface, ...given),
+  chosen: ({ value, label }) => useAsContext({ item_id: value, title: label }) });
 
 /** Ask for items and show them; `event` is what the person did, from which the time on screen is counted. */
 async function refresh(event) {
@@ -28,6 +30,7 @@ async function refresh(event) {
     ask([]); // what is under way is not wanted any more
     say(byId("told"), "All sliders stand at 0: give one outcome a share.");
     byId("retrieved").classList.add("stale");
+    byId("retrieved").removeAttribute("aria-busy");
     return;
   }
   const plain = request(), key = JSON.stringify(plain);
@@ -61,7 +64,8 @@ function painted(start, answer) {
   requestAnimationFrame(() => setTimeout(() => {
     const end = performance.now();
     performance.measure("input to list", { start, end });
-    say(byId("time"), `on screen after ${Math.round(end - start)} ms, computed in ${answer.explain.computed_ms.toFixed(1)} ms`);
+    const computed = answer.explain.computed_ms.toFixed(1);
+    say(byId("time"), `on screen after ${Math.round(end - start)} ms, computed in ${computed} ms`);
   }));
 }
 
@@ -72,7 +76,8 @@ function tellSoon(answer) {
     const by = new Map();
     for (const { outcome } of answer.items) by.set(outcome, (by.get(outcome) ?? 0) + 1);
     const split = [...by].map(([outcome, count]) => `${count} by ${outcome}`).join(", ");
-    say(byId("told"), `${counted(answer.items.length, "item")} for ${asked.user} on ${answer.surface}${split && `: ${split}`}`);
+    const items = counted(answer.items.length, "item");
+    say(byId("told"), `${items} for ${asked.user} on ${answer.surface}${split && `: ${split}`}`);
   }, SAID_AFTER_MS);
 }
 
@@ -100,9 +105,10 @@ async function chooseSurface(surface, event) {
   configured = { key: "", ranks: null };
   outcomes.show(surface.outcomes);
   byId("context-field").hidden = !surface.context;
-  say(byId("release"), `release ${surface.release_id.slice(0, 12)} · ${counted(surface.items, "item")} · ${counted(surface.users, "user")}`);
+  say(byId("release"), [`release ${surface.release_id.slice(0, 12)}`, counted(surface.items, "item"),
+    counted(surface.users, "user")].join(" · "));
   keepContext(null);
-  await chooseUser(asked.user || (await firstUser()), event);
+  await chooseUser(asked.user || (await firstUser(surface.surface)), event);
 }
 
 function useAsContext(item) {
@@ -114,27 +120,8 @@ function keepContext(item) {
   asked.context = item;
   contexts.show(item ? item.title ?? item.item_id : "");
   byId("no-context").disabled = !item;
-  say(byId("context-note"), item ? `Item ${item.item_id} is read as the last of the history.` : "None chosen: asked from the history alone.");
-}
-
-async function suggestUsers(prefix, signal) {
-  const answer = await list("users", { surface: asked.surface.surface, prefix, limit: SUGGESTED }, signal);
-  const options = answer.users.map(({ user_id, engagements }) => ({ value: user_id, label: user_id, detail: counted(engagements, "engagement") }));
-  return { options, note: answer.total ? `${options.length} of ${counted(answer.total, "user")}${prefix && ` that begin with ${prefix}`}`
-    : `No user begins with ${prefix}; Enter asks for a new user of that name.` };
-}
-
-async function suggestItems(text, signal) {
-  if (!text) return { options: [], note: "Type a word of the title, or how the id begins." };
-  const { items } = await list("items", { surface: asked.surface.surface, text }, signal);
-  const options = items.map(({ item_id, title, item_type }) => ({ value: item_id, label: title ?? item_id, detail: `${item_id}, ${item_type}` }));
-  return { options, note: options.length ? "" : `No item has ${text} in its title.` };
-}
-
-/** Of the first users, the one of whom most is known. */
-async function firstUser() {
-  const answer = await list("users", { surface: asked.surface.surface, limit: SUGGESTED });
-  return answer.users.reduce((best, user) => (user.engagements > best.engagements ? user : best), { user_id: "nobody", engagements: 0 }).user_id;
+  say(byId("context-note"), item ? `Item ${item.item_id} is read as the last of the history.`
+    : "None chosen: asked from the history alone.");
 }
 
 async function anotherUser(event) {
@@ -154,7 +141,7 @@ async function loadSurfaces() {
   surfaces = answer.surfaces;
   byId("count").max = Math.min(100, answer.max_n);
   byId("surfaces").replaceChildren(...surfaces.map((surface) => {
-    const radio = element("input", { type: "radio", name: "surface", value: surface.surface, checked: surface.surface === wanted });
+    const radio = element("input", { type: "radio", name: "surface", value: surface.surface });
     radio.addEventListener("change", (event) => chooseSurface(surface, event));
     return element("label", {}, radio, element("span", {}, surface.surface));
   }));
@@ -196,5 +183,6 @@ byId("count").addEventListener("input", (event) => {
   refresh(event);
 });
 byId("unseen").addEventListener("change", refresh);
-byId("problem").querySelector("button").addEventListener("click", () => (asked.surface ? chooseUser(asked.user) : begin()));
+byId("problem").querySelector("button")
+  .addEventListener("click", () => (asked.surface ? chooseUser(asked.user) : begin()));
 begin();

@@ -1,24 +1,26 @@
-// A text field with a list of suggestions: the combobox pattern of the ARIA Authoring Practices, for the keyboard first.
+// A text field with suggestions: the combobox pattern of the ARIA Authoring Practices, for the keyboard first.
 import { element } from "./elements.js";
 import { latest } from "./service.js";
 
 /**
- * Make one inside `place`. `suggest(text, signal)` gives {options: [{value, label, detail}], note}; `chosen(option)` is
- * called with an option, or with {value, label} of what was typed. Returns {show(text)}.
+ * Make one inside `place`. `suggest(text, signal)` gives {options: [{value, label, detail}], note}; `chosen(option)`
+ * is called with an option, or with {value, label} of what was typed. Returns {show(text)}.
  */
 export function picker(place, { id, placeholder, suggest, chosen, failed }) {
-  const input = element("input", { id, type: "text", role: "combobox", autocomplete: "off", spellcheck: false, placeholder,
-    "aria-expanded": "false", "aria-controls": `${id}-options`, "aria-autocomplete": "list" });
+  const input = element("input", { id, placeholder, type: "text", role: "combobox", autocomplete: "off",
+    spellcheck: false, "aria-expanded": "false", "aria-controls": `${id}-options`, "aria-autocomplete": "list" });
   const options = element("ul", { id: `${id}-options`, role: "listbox", "aria-label": "Suggestions" });
   const note = element("p", { class: "note" });
   const popup = element("div", { class: "popup", hidden: true }, options, note);
   place.append(input, popup);
   let offered = [], active = -1, shown = "";
+  let turn = 0; // of opening and closing: what was asked for before the last one is not shown
 
   const ask = latest(suggest);
   const isOpen = () => !popup.hidden;
 
   async function open() {
+    const mine = ++turn;
     let answer;
     try {
       answer = await ask(input.value === shown ? "" : input.value.trim());
@@ -26,10 +28,11 @@ export function picker(place, { id, placeholder, suggest, chosen, failed }) {
       failed(problem);
       return;
     }
-    if (!answer || document.activeElement !== input) return;
+    if (!answer || mine !== turn || document.activeElement !== input) return;
     offered = answer.options;
-    options.replaceChildren(...offered.map((option, place) => element("li", { id: `${id}-option-${place}`, role: "option",
-      "aria-selected": "false" }, element("span", {}, option.label), element("span", { class: "faint" }, option.detail))));
+    options.replaceChildren(...offered.map(({ label, detail }, place) => element("li",
+      { id: `${id}-option-${place}`, role: "option", "aria-selected": "false" },
+      element("span", {}, label), element("span", { class: "faint" }, detail))));
     note.textContent = answer.note;
     popup.hidden = false;
     input.setAttribute("aria-expanded", "true");
@@ -37,6 +40,7 @@ export function picker(place, { id, placeholder, suggest, chosen, failed }) {
   }
 
   function close() {
+    turn += 1;
     popup.hidden = true;
     input.setAttribute("aria-expanded", "false");
     activate(-1);
@@ -73,8 +77,8 @@ export function picker(place, { id, placeholder, suggest, chosen, failed }) {
     Enter() {
       const typed = input.value.trim();
       if (isOpen() && active >= 0) choose(offered[active]);
-      else if (typed && typed !== shown) choose(offered.find(({ value }) => value === typed) ?? { value: typed, label: typed });
-      else close();
+      else if (!typed || typed === shown) close();
+      else choose(offered.find(({ value }) => value === typed) ?? { value: typed, label: typed });
     },
     Escape() {
       close();

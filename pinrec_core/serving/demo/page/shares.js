@@ -10,7 +10,8 @@ export function normalised(positions) {
 
 /** Whole percent of shares that sum to 1, which sum to 100: the largest remainders are rounded up. */
 export function percents(shares) {
-  const exact = Object.entries(shares).map(([name, share]) => ({ name, whole: Math.floor(100 * share), rest: (100 * share) % 1 }));
+  const exact = Object.entries(shares)
+    .map(([name, share]) => ({ name, whole: Math.floor(100 * share), rest: (100 * share) % 1 }));
   let missing = 100 - exact.reduce((sum, { whole }) => sum + whole, 0);
   for (const each of [...exact].sort((one, other) => other.rest - one.rest)) {
     if (missing-- > 0) each.whole += 1;
