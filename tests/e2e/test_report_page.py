@@ -6,29 +6,50 @@ Screenshots are left in work/screenshots, or where PINREC_SCREENSHOTS says.
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 import pytest
-from chromium import SCREENSHOTS, browser, look
+from headless import DESKTOP, PHONE, chromium, opened
+
+SCREENSHOTS = Path(os.environ.get("PINREC_SCREENSHOTS", "work/screenshots"))  # part of the tests' output
+BEYOND = """() => [...document.querySelectorAll('body *')].filter(e => !e.closest('.wide, nav, svg, pre')
+  && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+  .map(e => e.tagName + ' ' + e.textContent.slice(0, 40)).slice(0, 5)"""  # of what has no frame that scrolls
 
 
 @pytest.fixture(scope="module")
-def opened():
-    """A headless browser."""
-    with browser() as found:
+def browser():
+    """The installed browser."""
+    with chromium() as found:
         yield found
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
 @pytest.mark.parametrize("name", ["report", "surfaces/home"])
-def test_a_page_is_itself_alone_at_every_width(opened, promoted, name, width, scheme):
-    path = promoted.run / f"{name}.html"
+def test_a_page_is_itself_alone_at_every_width(browser, promoted, name, size, scheme):
+    path = (promoted.run / f"{name}.html").resolve()
     assert path.stat().st_size < 2_000_000
-    shot = f"{name.replace('/', '-')}-{width}-{scheme}"
-    seen = look(opened, path, width=width, scheme=scheme, shot=shot)
-    assert seen.console == [] and seen.requests == []
-    assert seen.overflow <= 0 and seen.culprits == []
-    assert (SCREENSHOTS / f"{shot}.png").stat().st_size > 20_000, "an empty page is smaller"
+    shot = SCREENSHOTS / f"{name.replace('/', '-')}-{size['width']}-{scheme}.png"
+    with opened(browser, size, color_scheme=scheme) as seen:
+        asked = []
+        seen.page.on("request", lambda request: asked.append(request.url))
+        seen.page.goto(path.as_uri(), wait_until="networkidle")
+        seen.page.screenshot(path=shot, full_page=True)
+        assert seen.complaints == [] and asked == [path.as_uri()]
+        assert seen.overflow() <= 0 and seen.page.evaluate(BEYOND) == []
+        colour = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (colour == "rgb(255, 255, 255)") is (scheme == "light"), colour
+    assert shot.stat().st_size > 20_000, "an empty page is smaller"
+
+
+def test_a_table_that_is_wider_than_paper_is_broken_or_left_out(browser, promoted):
+    with opened(browser, {"width": 720, "height": 1000}) as seen:
+        seen.page.goto((promoted.run / "surfaces" / "home.html").resolve().as_uri())
+        seen.page.emulate_media(media="print")
+        assert seen.overflow() <= 0
+        assert seen.page.locator("details:not(.every)").first.locator("table").is_visible(), "what is folded is printed"
 
 
 def test_the_report_of_a_run_has_every_part(promoted):
@@ -37,7 +58,7 @@ def test_the_report_of_a_run_has_every_part(promoted):
                  "Event rows by day and surface", "Seconds of each step"):
         assert f'aria-label="{plot}' in text, plot
     assert "is absent" not in text
-    steps = sorted((promoted.run / "steps").glob("*.json"))
-    told = {step["step"]: step["peak_mb"] for step in (json.loads(path.read_text("utf-8")) for path in steps)}
+    steps = [json.loads(path.read_text("utf-8")) for path in sorted((promoted.run / "steps").glob("*.json"))]
+    told = {step["step"]: step["peak_mb"] for step in steps}
     assert {"aggregate-logs", "pretrain", "finetune home", "evaluate home", "gate"} <= set(told)
     assert told["pretrain"] > 100, "MiB of the process that trains, not of the one that waits for it"

@@ -6,6 +6,7 @@ from math import log2
 from typing import Any
 
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, NullLocator
 
 from pinrec_core.report.plots.svg import FAINT, HEAT, INK, MARKERS, PAGE, SERIES, drawing, grid, legend, svg
 from pinrec_core.report.run_facts import number
@@ -73,6 +74,9 @@ def ann_plot(surface: str, curve: dict[str, Any], least: float | None) -> str:
         if least is not None:
             axes.axhline(least, color=SERIES[2], linewidth=1.2, linestyle=(0, (4, 2)), label="least recall")
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.xaxis.set_minor_locator(NullLocator())  # its labels would be formulas, which no font here draws
         axes.set_xlabel("milliseconds of one search, one thread")
         axes.set_ylabel("share of the exact top found")
         grid(axes, "both")

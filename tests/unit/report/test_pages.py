@@ -112,8 +112,9 @@ def test_the_index_is_drawn_from_the_release(judged):
                                   "manifests": {"c" * 64: {"kind": "model", "facts": {"stage": "base"},
                                                            "counts": {"steps": 406}}}})
     put(release, "built.json", {"when": "2022-05-06", "who": "me", "code_version": "0.1.0", "commit": "abc"})
-    whole, own, _ = pages(judged)
+    whole, own, html = pages(judged)
     assert "Recall of the index against its latency" in drawn(own) and "8 chosen" in own.content
+    assert "mathdefault" not in html and " 0.5 " in own.content, "ticks are numbers, no formulas"
     for told in ("1 files of 1 partitions, 2022-05-05 to 2022-05-05, 98,765 rows", "base model " + "c" * 16,
                  "steps 406", "built 2022-05-06 by me, pinrec 0.1.0, commit abc"):
         assert told in whole.content, told
