@@ -27,7 +27,8 @@ def demo(
         "Configuration file (TOML) of the run whose releases are shown."))] = None,
     registry: Annotated[str, typer.Option("--registry", envvar="PINREC_REGISTRY", help=(
         f"Folder or URI of the registry. [default: that of --config, or {DEMO_REGISTRY}]"))] = "",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of this machine. [default: a free one]")] = 0,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, show_default="a free one",
+                                        help="Of this machine.")] = 0,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
 ) -> None:
     """Show on a local page what the live releases retrieve: pick a user, move outcome sliders. Ctrl-C ends it."""
