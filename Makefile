@@ -2,6 +2,7 @@
 # make test   set up, lint, all tests
 # make minikube   the same workflow on a cluster on this machine, step by step as in docs/minikube.md
 # make image  the container image; make test-containers builds one and runs the pipeline in it: docs/image.md
+# make docs   the documentation as a site: work/site/index.html; a broken link ends it
 # A second call skips what is done.
 
 PYTHON := $(shell python3.11 -c '' 2>/dev/null && echo python3.11 || echo python3)
@@ -26,7 +27,7 @@ COMMIT = $(shell git rev-parse HEAD 2>/dev/null)$(if $(shell git status --porcel
 IMAGE ?= pinrec:$(VERSION)
 TORCH ?= cpu
 
-.PHONY: run test test-containers image minikube lint compile clean
+.PHONY: run test test-containers image minikube lint docs compile clean
 .DEFAULT_GOAL := test
 
 $(STAMP): pyproject.toml constraints.txt
@@ -65,6 +66,10 @@ minikube: $(STAMP)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
+
+docs: $(STAMP)
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -d work/doctrees docs work/site
+	@echo work/site/index.html
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pinrec_core.cli.entry import Settings, build_app, execute
+from pinrec_core.cli.examples import show_examples
 from pinrec_core.cli.options import ConfigFile, last_date
+from pinrec_core.cli.tables import PIPED_WIDTH
 from pinrec_core.config import Config
 from pinrec_core.config.target import LOCAL
 from pipelines.backfill.command import backfill
@@ -23,7 +25,8 @@ from pipelines.cluster.status_command import status
 from pipelines.cluster.submit_command import submit
 from pipelines.compile import Form, compile_training, default_output
 from pipelines.doctor.command import doctor
-from pipelines.options import PIPED_WIDTH, Catalog, Events, Registry, Store, Work
+from pipelines.examples import EXAMPLES
+from pipelines.options import Catalog, Events, Registry, Store, Work
 from pipelines.places import Places, absolute
 
 if TYPE_CHECKING:
@@ -33,6 +36,11 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the console script."""
     settings = Settings()
+    sys.exit(execute(whole_app(settings), settings, arguments))
+
+
+def whole_app(settings: Settings) -> typer.Typer:
+    """All commands."""
     app = build_app(settings)
     app.command("run")(run)
     app.command("backfill")(backfill)
@@ -41,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     app.command("status")(status)
     schedule_command.add_commands(app)
     app.command("doctor")(doctor)
-    sys.exit(execute(app, settings, arguments))
+    show_examples(app, EXAMPLES)
+    return app
 
 
 def compile_(

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-PIPED_WIDTH = 120  # columns of a table where there is no terminal to ask
-
 Events = Annotated[str, typer.Option(help="Event log; default: WORK/data/events.")]
 Catalog = Annotated[str, typer.Option(help="Catalog; default: WORK/data/catalog.")]
 Work = Annotated[Path | None, typer.Option(help="Work folder; default: work/<name of the configuration>.")]

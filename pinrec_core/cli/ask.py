@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pinrec_core.cli.options import Registry, Surface
+from pinrec_core.cli.options import AsJson, Registry, Surface
 from pinrec_core.errors import ConfigError
 
 DEMO_REGISTRY = "work/demo/registry"  # where `make run` promotes to
@@ -25,7 +25,7 @@ def recommend(
     outcomes: Annotated[list[str], typer.Option("--outcome", metavar="ACTION=SHARE", help=(
         "Share of the list to spend on an outcome, e.g. click=0.5; repeat it. Default: the configured budgets."))] = [],  # noqa: B006
     n: Annotated[int, typer.Option("-n", help="Items wanted.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """What the live release of a surface recommends to a user."""
     from pinrec_core.release.answer import recommend as run

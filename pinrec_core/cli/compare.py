@@ -8,31 +8,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pinrec_core.cli.ask import DEMO_REGISTRY
-from pinrec_core.cli.options import Registry
+from pinrec_core.cli.options import AsJson, Registry
 
 if TYPE_CHECKING:
     from pinrec_core.report.compared_runs import Cell, Compared, CurveEnd, MetricRow
 
 WIDTH = 120  # columns of a table where no terminal tells them
-EXAMPLE = """Example:
-
-  pinrec compare RUN RUN --registry work/demo/registry
-
-A difference is the second run minus the first. The ids of runs are the folders of REGISTRY/runs."""
 Run = Annotated[str, typer.Argument(help="Id of a run, or so much of its beginning that it is the only one.")]
 
 
 def add_commands(app: typer.Typer) -> None:
     """Register the command."""
-    app.command("compare", epilog=EXAMPLE)(compare)
+    app.command("compare")(compare)
 
 
 def compare(
     first: Run, second: Run, registry: Registry = DEMO_REGISTRY,
     every: Annotated[bool, typer.Option("--all", help="Print all metrics, not only recall.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Compare two runs: data, settings, metrics with the paired difference, verdicts, how training ended."""
+    """Compare two runs: data, settings, metrics with the paired difference, verdicts, how training ended.
+
+    A difference is the second run minus the first. The ids of runs are the folders of REGISTRY/runs.
+    """
     from pinrec_core.report.compared_runs import compare_runs
 
     found = compare_runs(registry, first, second)
@@ -59,6 +57,7 @@ def _print(found: Compared, every: bool) -> None:
             for reason in reasons:
                 typer.echo(f"{name}: {reason}")
     _table(("training", "first", "second"), [(name, *map(_end, pair)) for name, pair in found.training.items()])
+    _table(("step", "first, s", "second, s"), [(name, *pair) for name, pair in found.seconds.items()])
     for note in found.notes:
         typer.echo(f"note: {note}", err=True)
 

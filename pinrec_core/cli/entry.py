@@ -13,12 +13,14 @@ from typing import Annotated
 import typer
 
 import pinrec_core
+from pinrec_core.cli import exit_codes
+from pinrec_core.cli.examples import EXAMPLES, show_examples
+from pinrec_core.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REJECTED
 from pinrec_core.errors import EXIT_PREEMPTED, PinrecError, Preempted, ReleaseRejected, TemporaryError
 
 # Files of pinrec_core.cli, in the order of `pinrec --help`.
 GROUPS = ("logs", "training", "tune", "release", "registry", "compare", "index", "serve", "demo", "ask", "inspect",
           "configs", "notices")
-EXIT_FAILED, EXIT_REJECTED, EXIT_INTERRUPTED = 1, 3, 130
 
 
 @dataclass
@@ -30,7 +32,7 @@ class Settings:
 
 def build_app(settings: Settings) -> typer.Typer:
     """All commands of pinrec_core; a caller may add its own before `execute`."""
-    app = typer.Typer(name="pinrec", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    app = typer.Typer(name="pinrec", no_args_is_help=True, epilog=exit_codes.told(), pretty_exceptions_enable=False,
                       rich_markup_mode=None,  # "[validate]" in a help text is a section, not markup
                       context_settings={"help_option_names": ["-h", "--help"]},
                       help="A gated, versioned generative-retrieval workflow over anyone's event logs.")
@@ -47,15 +49,12 @@ def build_app(settings: Settings) -> typer.Typer:
 
     for group in GROUPS:
         importlib.import_module(f"pinrec_core.cli.{group}").add_commands(app)
+    show_examples(app, EXAMPLES)
     return app
 
 
 def execute(app: typer.Typer, settings: Settings, arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code.
-
-    0 done, 1 failed, 2 wrong usage, 3 rejected by the gate, 75 preempted or a service is away (call again),
-    130 stopped.
-    """
+    """Run one command; returns its exit code (see exit_codes)."""
     try:
         app(args=None if arguments is None else list(arguments), prog_name="pinrec")
         return 0

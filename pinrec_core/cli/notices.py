@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pinrec_core.cli.entry import EXIT_FAILED
+from pinrec_core.cli.exit_codes import EXIT_FAILED
 from pinrec_core.config import Config
 from pinrec_core.errors import PinrecError
 

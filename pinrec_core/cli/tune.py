@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pinrec_core.cli.options import ConfigFile, DatasetDir
+from pinrec_core.cli.options import AsJson, ConfigFile, DatasetDir
 from pinrec_core.config import Config
 from pinrec_core.errors import ConfigError
 
@@ -16,16 +16,11 @@ if TYPE_CHECKING:
     from pinrec_core.tuning.result import Row, Table
 
 WIDTH = 140  # columns of the table where no terminal tells them
-EXAMPLE = """Example:
-
-  pinrec tune --config my.toml --dataset DIR --surface home --trials 20
-
-With [tune] and [tune.ranges] in my.toml; the result is in work/NAME/tuning/result."""
 
 
 def add_commands(app: typer.Typer) -> None:
     """Register the command."""
-    app.command("tune", epilog=EXAMPLE)(tune)
+    app.command("tune")(tune)
 
 
 def tune(
@@ -38,7 +33,7 @@ def tune(
         "Folder of the journal and the result. [default: work/NAME/tuning]"))] = None,
     resume: Annotated[bool, typer.Option("--resume", help=(
         "Go on with the study that is there: what is finished stays, what was running is tried again."))] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Try settings drawn from [tune.ranges], give up early on those behind, and write the best configuration."""
     settings = Config.load(config)

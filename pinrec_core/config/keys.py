@@ -25,7 +25,8 @@ from pinrec_core.errors import ConfigError
 
 REQUIRED = "required"  # in place of a default
 _CHOSEN = {"floors": ("SURFACE", "METRIC"), "experts": ("SURFACE",), "slices": ("SLICE",), "targets": ("TARGET",),
-           "schedules": ("SCHEDULE",), "steps": ("STEP",), "tolerations": ("NUMBER",)}  # names that the user chooses
+           "schedules": ("SCHEDULE",), "steps": ("STEP",), "tolerations": ("NUMBER",),
+           "ranges": ("SECTION", "KEY")}  # names that the user chooses
 
 
 class Key(NamedTuple):

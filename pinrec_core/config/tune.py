@@ -19,11 +19,11 @@ Value = bool | int | float | str
 class Range(Section):
     """The values one setting may take: `low` to `high`, both included, or one of `choices`."""
 
-    low: int | float | None = None
-    high: int | float | None = None
+    low: int | float | None = None  # least value; None with choices
+    high: int | float | None = None  # greatest value; None with choices
     log: bool = False  # drawn evenly on a logarithmic scale, so that 1e-4 to 1e-3 is as likely as 1e-3 to 1e-2
     step: int | float | None = Field(default=None, gt=0)  # low, low + step, ...; None = 1 for ints, any for floats
-    choices: tuple[Value, ...] = ()
+    choices: tuple[Value, ...] = ()  # instead of low and high: any of these, all as likely
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:

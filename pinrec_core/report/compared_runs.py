@@ -81,6 +81,7 @@ class Compared(_Part):
     metrics: tuple[MetricRow, ...]
     verdicts: tuple[Judged, ...]
     training: dict[str, tuple[CurveEnd | None, CurveEnd | None]]
+    seconds: dict[str, Pair]  # by step, where the run has kept it
     notes: tuple[str, ...]  # what could not be compared
 
 
@@ -100,7 +101,7 @@ def compare_runs(registry: str, first: str, second: str) -> Compared:
         counts=_pairs(*(one.get("counts", {}) for one in data)), config=_config(registry, ids, facts, notes),
         metrics=tuple(_metrics(registry, facts)), verdicts=tuple(_verdicts(facts)),
         training=_pairs(*({name: _end(lines) for name, lines in one.training.items()} for one in facts)),
-        notes=tuple(notes))
+        seconds=_pairs(*map(_seconds, facts)), notes=tuple(notes))
 
 
 def _whole(registry: str, start: str) -> str:
@@ -179,6 +180,16 @@ def _verdicts(facts: tuple[RunFacts, RunFacts]) -> list[Judged]:
     return [Judged(surface=surface, decision=tuple(one.decision.value if one else None for one in pair),
                    reasons=tuple(one.reasons if one else [] for one in pair))
             for surface, pair in sorted(_pairs(*judged).items())]
+
+
+def _seconds(facts: RunFacts) -> dict[str, float]:
+    """Seconds by step; a step that ran several times is one."""
+    found: dict[str, float] = {}
+    for one in facts.steps.values():
+        if (seconds := number(one.get("seconds"))) is not None:
+            name = str(one.get("step", "?"))
+            found[name] = round(found.get(name, 0.0) + seconds, 2)
+    return found
 
 
 def _end(lines: list[dict]) -> CurveEnd:

@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 _COLUMNS, _WIDTH, _HEIGHT = 3, 3.6, 2.9  # panels a row; inches of a panel
 _LOOKS = {"done": ("#0072b2", "o"), "given up": ("#999999", "x"), "failed": ("#d55e00", "v")}  # colour, marker
@@ -59,6 +60,9 @@ def _draw_setting(panel: Axes, table: dict[str, Any], name: str, logged: bool) -
                        label="best" if row["trial"] == table["best"] else state)
     if logged:
         panel.set_xscale("log")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter(NullFormatter())
     panel.set_xlabel(name)
     handles, labels = panel.get_legend_handles_labels()
     distinct = dict(zip(labels, handles, strict=True))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from pinrec_core.cli.options import ConfigFile
+from pinrec_core.cli.options import AsJson, ConfigFile
 from pinrec_core.config import Config
 from pinrec_core.errors import ConfigError
 from pipelines.options import Catalog, Events, Registry, Store, Work
@@ -25,7 +25,7 @@ def backfill(
     config: ConfigFile,
     parallel: Annotated[int, typer.Option(min=1, help="Dates at once. Promotions are in order, one by one.")] = 1,
     promote: Annotated[bool, typer.Option("--promote", help="Promote each date that passes.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
     events: Events = "",
     catalog: Catalog = "",
     work: Work = None,

@@ -9,8 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from pinrec_core.cli.tables import PIPED_WIDTH
 from pipelines.backfill.result import DateResult, DateStatus
-from pipelines.options import PIPED_WIDTH
 
 
 def print_table(results: list[DateResult]) -> None:

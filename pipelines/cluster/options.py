@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 Target = Annotated[str, typer.Option("--target", "-t", help="Name of a [targets.NAME] of the configuration.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def tell(line: str) -> None:

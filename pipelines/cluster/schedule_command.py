@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pinrec_core.cli.options import ConfigFile
+from pinrec_core.cli.options import AsJson, ConfigFile
 from pinrec_core.config import Config
 from pinrec_core.errors import ConfigError
-from pipelines.cluster.options import AsJson
 
 if TYPE_CHECKING:
     from pipelines.cluster.kubeflow import Kubeflow

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pinrec_core.cli.options import ConfigFile
+from pinrec_core.cli.exit_codes import EXIT_TOO_OLD
+from pinrec_core.cli.options import AsJson, ConfigFile
 from pinrec_core.config import Config
 from pinrec_core.errors import ConfigError
-from pipelines.cluster.options import AsJson
 from pipelines.options import Registry
 
 if TYPE_CHECKING:
     from pinrec_core.report.live_status import Status, SurfaceStatus
-
-EXIT_TOO_OLD = 4
 
 
 def status(

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from pinrec_core.cli.options import ConfigFile
+from pinrec_core.cli.options import AsJson, ConfigFile
 from pinrec_core.config import Config
-from pipelines.cluster.options import AsJson, Target, tell
+from pipelines.cluster.options import Target, tell
 
 
 def submit(

@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from pinrec_core.cli.options import AsJson
 from pipelines.doctor.finding import Finding, Status
 
 _STYLES = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "bold red", Status.SKIPPED: "dim"}
@@ -24,10 +25,10 @@ Findings = list[tuple[str, Finding]]
 
 def doctor(
     config: Annotated[Path | None, typer.Option("--config", "-c", help="Configuration file (TOML).")] = None,
-    target: Annotated[str, typer.Option(help="A cluster of [targets]; default: this machine.")] = "",
+    target: Annotated[str, typer.Option("--target", "-t", help="A cluster of [targets]; default: this machine.")] = "",
     context: Annotated[str, typer.Option(help="kubectl's context of the cluster; default: minikube for the target "
                                               "minikube, else the current one.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Look whether everything is there that a run needs, and say what to do. Exits with 1 if something failed."""
     from pinrec_core.config.target import LOCAL

@@ -15,7 +15,8 @@ import typer
 import yaml
 from page import ROOT, Block, blocks
 
-from pipelines.cli import main
+from pinrec_core.cli.entry import Settings
+from pipelines.cli import whole_app
 
 PAGE = "docs/minikube.md"
 BLOCKS = blocks(PAGE)
@@ -30,11 +31,7 @@ KUBECTL = {"apply", "wait", "exec", "get", "rollout", "port-forward", "delete"}
 @pytest.fixture(scope="module")
 def app() -> typer.main.click.Group:
     """`pinrec` with all its commands, not run."""
-    built = []
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit):
-        patch.setattr("pipelines.cli.execute", lambda app, settings, arguments: built.append(app) or 0)
-        main([])
-    return typer.main.get_command(built[0])
+    return typer.main.get_command(whole_app(Settings()))
 
 
 @pytest.fixture

@@ -196,7 +196,8 @@ def test_yesterdays_dataset_is_taken_over(promoted, tmp_path):
 def test_without_data_nothing_starts(tmp_path):
     outcome = run(tmp_path, TINY)
     assert outcome.code == 1
-    assert outcome.err.startswith("error: ") and "pinrec synth" in outcome.err
+    assert outcome.err.startswith("error: ")
+    assert "nothing there; write it with `pinrec import` or `pinrec synth`" in outcome.err
 
 
 def cut(partition: Path) -> None:

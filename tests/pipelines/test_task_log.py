@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipelines.progress import Progress
 from pipelines.task_log import TaskLog
+from pipelines.warm.client import PEAK
 
 ROOT = Path("/place/tasks")
 
@@ -100,3 +101,15 @@ def test_how_a_task_was_ended_comes_before_its_last_line():
                        ended("gate", "FAILURE"))
     assert log.tasks[0].error.startswith("was killed (SIGKILL, exit code 137)") and "2 MiB" in log.tasks[0].error
     assert list(log.tasks[0].lines)[-2:] == ["half a lin", "Killed"]
+
+
+def test_the_peak_of_a_task_is_that_of_its_largest_process():
+    log, _, _ = follow(started("pretrain"), f"    INFO {PEAK}700000\n", "    done\n", f"    {PEAK}300000\n",
+                       ended("pretrain", "SUCCESS"))
+    assert log.tasks[0].peak_kib == 700000
+    assert list(log.tasks[0].lines)[-1] == "done", "it is no line of the task"
+
+
+def test_gate_is_of_no_surface_though_it_reads_artifacts_of_all():
+    log, _, _ = follow(started("gate", "search"), ended("gate", "SUCCESS"))
+    assert log.tasks[0].name == "gate"

@@ -39,7 +39,7 @@ def test_the_error_names_the_process_that_holds_the_folder(holder, tmp_path):
     with pytest.raises(ConflictError) as error, only_one(tmp_path):
         pass
     assert f"process {holder.pid} of " in str(error.value) and "pinrec run --config 'a b.toml'" in str(error.value)
-    assert "another --work" in str(error.value)
+    assert "wait until it has ended, or pass another --work" in str(error.value)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

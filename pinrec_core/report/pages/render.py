@@ -109,4 +109,4 @@ def _signed(value: Any) -> str:
 def _interval(cell: dict[str, Any]) -> str:
     """low – high, "" without."""
     low, high = number(cell.get("low")), number(cell.get("high"))
-    return "" if low is None or high is None else f"{low:.3f} – {high:.3f}"
+    return "" if low is None or high is None else f"{low:.3f} – {high:.3f}".replace("-", "−")

@@ -94,13 +94,15 @@ def _exhibit_part(name: str, shown: dict[str, Any] | None) -> dict[str, Any]:
 
 def _outcomes(name: str, shown: dict[str, Any]) -> dict[str, Any]:
     outcomes = shown.get("outcomes")
-    return {"outcomes": outcomes, "lift_plot": Markup(retrieval.lift_plot(name, outcomes)),
+    known = {key: outcomes[key] for key in ("k", "n_users", "pareto")} if outcomes else {}
+    return {"outcomes": known, "lift_plot": Markup(retrieval.lift_plot(name, outcomes)),
             "pareto_plot": Markup(retrieval.pareto_plot(name, outcomes["pareto"]))} if outcomes else {}
 
 
 def _map(name: str, shown: dict[str, Any]) -> dict[str, Any]:
     item_map = shown.get("item_map")
-    return {"item_map": item_map, "map_plot": Markup(retrieval.map_plot(name, item_map))} if item_map else {}
+    known = {key: item_map[key] for key in ("n", "among", "explained")} if item_map else {}
+    return {"item_map": known, "map_plot": Markup(retrieval.map_plot(name, item_map))} if item_map else {}
 
 
 def _samples(name: str, shown: dict[str, Any]) -> dict[str, Any]:

@@ -55,6 +55,12 @@ def test_data_verdicts_and_training_stand_beside_each_other(runs):
     assert found.config == {}  # the models differ in their random weights alone
 
 
+def test_seconds_of_steps_stand_beside_each_other(runs):
+    for run, seconds in (("first", 3.5), ("second", 4.25)):
+        run_folder.record_step(run_folder.run_folder(runs, run), 0, "pretrain", seconds, 0)
+    assert compare_runs(runs, "first", "second").seconds == {"pretrain": (3.5, 4.25)}
+
+
 def test_a_run_without_releases_says_why_there_is_no_interval(runs):
     found = compare_runs(runs, "first", "third")
     row = next(row for row in found.metrics if (row.surface, row.metric) == ("home", "recall@10"))

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from pinrec_core.config import Config
-from pinrec_core.errors import ConfigError, ConflictError, IntegrityError, TrainingError
+from pinrec_core.errors import ConfigError, ConflictError, IntegrityError, Preempted, TrainingError
 from pinrec_core.manifest import read_manifest
 from pinrec_core.training.pretrain import pretrain
+from pinrec_core.training.update import Update
 from pinrec_core.tuning.journal import JOURNAL
 from pinrec_core.tuning.result import Table
 from pinrec_core.tuning.tune import tune
@@ -99,6 +100,21 @@ def test_a_killed_tuning_goes_on_to_the_same_table(walks, write_config, tmp_path
     assert Table.model_validate_json(gone_on.stdout) == whole
     assert json.loads((study / "result/table.json").read_bytes()) == json.loads(whole.model_dump_json())
     assert "pretrain goes on after step" in gone_on.stderr
+
+
+def test_a_tuning_that_is_asked_to_stop_goes_on(walks, write_config, tmp_path, monkeypatch):
+    config, take = _of_trials(Config.load(write_config()), 1), Update.__call__
+    whole = tune(config, walks, tmp_path / "whole")
+
+    def interrupted(self, batch, step):
+        if step == 5:
+            signal.raise_signal(signal.SIGTERM)
+        return take(self, batch, step)
+
+    with monkeypatch.context() as patched, pytest.raises(Preempted, match="stopped in trial 0; .* --resume goes on"):
+        patched.setattr(Update, "__call__", interrupted)
+        tune(config, walks, tmp_path / "study")
+    assert tune(config, walks, tmp_path / "study", resume=True) == whole
 
 
 def test_more_trials_of_the_same_study(walks, write_config, tmp_path):
