@@ -11,10 +11,15 @@ from pinrec_core.cli.ask import DEMO_REGISTRY
 from pinrec_core.cli.serve import settings_of
 from pinrec_core.errors import PinrecError
 
+EXAMPLE = """Example:
+
+    pinrec demo --config pipelines/configs/kuairand.toml
+"""
+
 
 def add_commands(app: typer.Typer) -> None:
     """Register the command."""
-    app.command("demo")(demo)
+    app.command("demo", epilog=EXAMPLE)(demo)
 
 
 def demo(
@@ -22,7 +27,8 @@ def demo(
         "Configuration file (TOML) of the run whose releases are shown."))] = None,
     registry: Annotated[str, typer.Option("--registry", envvar="PINREC_REGISTRY", help=(
         f"Folder or URI of the registry. [default: that of --config, or {DEMO_REGISTRY}]"))] = "",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of this machine. [default: a free one]")] = 0,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, show_default="a free one",
+                                        help="Of this machine.")] = 0,
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
 ) -> None:
     """Show on a local page what the live releases retrieve: pick a user, move outcome sliders. Ctrl-C ends it."""

@@ -157,7 +157,7 @@ def test_escape_leaves_the_user_as_it_was(page):
 
 def test_suggestions_that_come_late_open_nothing(page):
     held = []
-    page.route("**/lists/users?**", held.append)
+    page.route("**/lists/users?**", lambda route: held.append(route))
     page.locator("#user").click()
     page.keyboard.type("u03")
     wait_for(lambda: page.evaluate("1") and held)
