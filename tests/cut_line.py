@@ -16,8 +16,8 @@ class Line:
         self._server, self._open, self._lock = (server, port), set(), threading.Lock()
         self.refused = 0  # answers of the server that never reached the client
         self._lose = (b"", 0)
-        self._listener: socket.socket | None = None
-        self.port = 0
+        self._listener = self._bound(0)
+        self.port = self._listener.getsockname()[1]
         self.mend()
 
     @property
@@ -26,24 +26,28 @@ class Line:
 
     def mend(self) -> None:
         """Listen, on the same port as ever."""
-        self._listener = socket.socket()
-        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listener.bind(("127.0.0.1", self.port))
         self._listener.listen(64)
-        self.port = self._listener.getsockname()[1]
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
     def cut(self) -> None:
-        """Refuse connections and break those that are open."""
-        listener, self._listener = self._listener, None
-        if listener:
-            with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
+        """Refuse connections and break those that are open. The port stays ours, so that nobody else answers there."""
+        _close(self._listener)
+        self._listener = self._bound(self.port)
         with self._lock:
             for end in self._open:
                 _close(end)
             self._open.clear()
+
+    def close(self) -> None:
+        """Give the port back."""
+        self._listener.close()
+
+    @staticmethod
+    def _bound(port: int) -> socket.socket:
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", port))
+        return bound
 
     def cut_for(self, seconds: float) -> threading.Thread:
         """Cut now, mend later."""
@@ -66,6 +70,10 @@ class Line:
                     client.close()
                     continue
                 with self._lock:
+                    if self._listener is not listener:  # cut meanwhile
+                        _close(client)
+                        _close(server)
+                        return
                     self._open |= {client, server}
                 lost = threading.Event()
                 threading.Thread(target=self._pass, args=(client, server, lost, True), daemon=True).start()
@@ -100,3 +108,4 @@ def line_to(server: str, port: int) -> Iterator[Line]:
         yield line
     finally:
         line.cut()
+        line.close()
