@@ -45,12 +45,17 @@ def test_the_table_and_the_report_are_shown(promoted):
 
 def test_the_run_folder_tells_the_whole_story(promoted):
     found = {path.relative_to(promoted.run).as_posix() for path in promoted.run.rglob("*") if path.is_file()}
+    steps = sorted(name for name in found if name.startswith("steps/"))
     per_surface = {f"{folder}/{name}" for surface in SURFACES for folder, name in (
         ("training", f"finetune {surface}.jsonl"), ("settings", f"finetune {surface}.json"),
-        ("evaluations", f"{surface}.json"),
-        ("verifications", f"{surface}.json"))}
-    assert found == per_surface | {"data.json", "statistics.json", "training/pretrain.jsonl", "verdict.json",
-                                   "promotion.json", "message.json", "message.txt", "outcome.json", "report.html"}
+        ("evaluations", f"{surface}.json"), ("exhibits", f"{surface}.json"), ("verifications", f"{surface}.json"),
+        ("surfaces", f"{surface}.html"))}
+    assert found - set(steps) == per_surface | {
+        "data.json", "statistics.json", "validation.json", "training/pretrain.jsonl", "verdict.json", "promotion.json",
+        "message.json", "message.txt", "outcome.json", "report.html"}
+    assert steps == [f"steps/{number:03}.json" for number in range(1, len(steps) + 1)]
+    told = [json.loads((promoted.run / name).read_text("utf-8"))["step"] for name in steps]
+    assert {word.partition(" ")[0] for word in told} >= {"aggregate-logs", "pretrain", "finetune", "gate", "promote"}
 
 
 def test_every_rule_was_judged_on_what_the_steps_before_it_left(promoted):
