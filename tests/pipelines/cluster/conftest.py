@@ -13,7 +13,8 @@ from pipelines import cli
 from pipelines.cluster import submission, transport
 from pipelines.cluster.transport import Patience
 
-QUICK = Patience(retries=2, backoff_s=0.01, connect_s=0.5, answer_s=10.0, longest_pause_s=1, poll_s=0.02)
+# A connection that the server has closed meanwhile takes an attempt, too.
+QUICK = Patience(retries=5, backoff_s=0.01, connect_s=0.5, answer_s=10.0, longest_pause_s=1, poll_s=0.02)
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +36,7 @@ def server(monkeypatch) -> Iterator[KfpServer]:
 @pytest.fixture
 def impatient(monkeypatch) -> None:
     """For tests of time-outs alone: on a busy machine an answer may take as long."""
-    monkeypatch.setattr(transport, "PATIENCE", QUICK._replace(answer_s=0.3))
+    monkeypatch.setattr(transport, "PATIENCE", QUICK._replace(answer_s=0.3, retries=2))
 
 
 @pytest.fixture

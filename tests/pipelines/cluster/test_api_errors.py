@@ -110,7 +110,7 @@ def test_no_connection(pinrec, world):
     done = pinrec(*COMMANDS["submit"])
     line = one_line(done)
     assert done.code == AGAIN and line.startswith(f"error: {host}: ask for its health: no connection (")
-    assert "Connection refused" in line and "after 3 attempts; see that targets.*.host is right" in line
+    assert "Connection refused" in line and "after 6 attempts; see that targets.*.host is right" in line
 
 
 def test_no_such_host(pinrec, world):
