@@ -15,12 +15,12 @@ ENV PATH=/opt/pinrec/bin:$PATH
 WORKDIR /src
 COPY wheels /wheels
 COPY constraints.txt ./
-# cpu: from a wheel in wheels/ or the package index TORCH_INDEX. What came is looked at before the rest is fetched: on
-# x86 the usual package index has a build with CUDA, which is gigabytes more.
+# cpu: from a wheel in wheels/, or from where wheels/pip.conf, pip's own configuration, finds one. What came is looked at
+# before the rest is fetched: on x86 the usual package index has a build with CUDA, which is gigabytes more.
+ENV PIP_CONFIG_FILE=/wheels/pip.conf
 ARG TORCH=cpu
-ARG TORCH_INDEX=""
 RUN test "$TORCH" = cpu || rm -f /wheels/torch-*+cpu-*
-RUN pip install --no-deps -c constraints.txt --find-links /wheels ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} torch
+RUN pip install --no-deps -c constraints.txt $(ls /wheels/torch-*.whl 2>/dev/null || echo torch)
 RUN cuda=$(python -c "import runpy, sys; print(runpy.run_path(sys.argv[1])['cuda'] or '')" \
         /opt/pinrec/lib/python3*/site-packages/torch/version.py) \
     && case "$TORCH:$cuda" in \
@@ -30,7 +30,7 @@ RUN cuda=$(python -c "import runpy, sys; print(runpy.run_path(sys.argv[1])['cuda
 COPY pyproject.toml ./
 COPY pinrec_core/__init__.py pinrec_core/__init__.py
 # The gcp extra: without it Beam asks gs:// for nothing but public objects. torch is here already.
-RUN pip install -c constraints.txt --find-links /wheels ".[steps,serve,gcp]"
+RUN pip install -c constraints.txt ".[steps,serve,gcp]"
 # A task's KFP executor needs the package kfp alone, not the client's dependencies.
 RUN pip install -c constraints.txt --no-deps kfp
 COPY pinrec_core ./pinrec_core
