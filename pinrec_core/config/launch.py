@@ -12,7 +12,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from pinrec_core.config.section import Positive, Section
+from pinrec_core.config.section import Positive, Section, is_folder_below_root
 
 Quantity = Annotated[str, Field(pattern=r"^(\d+(\.\d+)?(m|k|[KMGT]i?)?)?$")]  # of Kubernetes: "4", "500m", "16Gi"
 
@@ -42,8 +42,7 @@ class TrainJobConfig(Section):
 
     @model_validator(mode="after")
     def _volume_is_a_folder(self) -> Self:
-        path = PurePosixPath(self.volume)
-        if not path.is_absolute() or path == PurePosixPath("/") or ".." in path.parts:
+        if not is_folder_below_root(self.volume):
             raise ValueError(f"volume {self.volume!r} is no absolute folder below /; the claim is mounted there")
         return self
 

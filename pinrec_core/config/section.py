@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -11,6 +12,12 @@ from pinrec_core.errors import ConfigError, explain
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(gt=0)]
+
+
+def is_folder_below_root(path: str) -> bool:
+    """Whether a path of a pod is absolute, not / itself, and leads nowhere by `..`: what a volume is mounted at."""
+    parts = PurePosixPath(path)
+    return parts.is_absolute() and parts != PurePosixPath("/") and ".." not in parts.parts
 
 
 class Level(StrEnum):

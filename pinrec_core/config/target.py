@@ -13,7 +13,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from pinrec_core.config.section import Section
+from pinrec_core.config.section import Section, is_folder_below_root
 
 _NAME, _WORD = r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
 # What Kubernetes and KFP both take: what one of them refuses would fail after the compilation.
@@ -124,8 +124,7 @@ class TargetConfig(Section):
 
     @model_validator(mode="after")
     def _claim_folder_is_absolute(self) -> Self:
-        path = PurePosixPath(self.claim_folder)
-        if not path.is_absolute() or path == PurePosixPath("/") or ".." in path.parts:
+        if not is_folder_below_root(self.claim_folder):
             raise ValueError(f"claim_folder {self.claim_folder!r} is no absolute folder below /; write /mnt/pinrec")
         return self
 
