@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from headless import DESKTOP, PHONE, chromium, opened
+from journey import ROOT
 
 SCREENSHOTS = Path(os.environ.get("PINREC_SCREENSHOTS", "work/screenshots"))  # part of the tests' output
 BEYOND = """() => [...document.querySelectorAll('body *')].filter(e => !e.closest('.wide, nav, svg, pre')
@@ -25,13 +26,9 @@ def browser():
         yield found
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
-@pytest.mark.parametrize("name", ["report", "surfaces/home"])
-def test_a_page_is_itself_alone_at_every_width(browser, promoted, name, size, scheme):
-    path = (promoted.run / f"{name}.html").resolve()
+def stands_alone(browser, path: Path, shot: Path, size: dict, scheme: str) -> None:
+    """A page asks for nothing, complains of nothing, fits and has the colours that are wanted; leaves a screenshot."""
     assert path.stat().st_size < 2_000_000
-    shot = SCREENSHOTS / f"{name.replace('/', '-')}-{size['width']}-{scheme}.png"
     with opened(browser, size, color_scheme=scheme) as seen:
         asked = []
         seen.page.on("request", lambda request: asked.append(request.url))
@@ -42,6 +39,26 @@ def test_a_page_is_itself_alone_at_every_width(browser, promoted, name, size, sc
         colour = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert (colour == "rgb(255, 255, 255)") is (scheme == "light"), colour
     assert shot.stat().st_size > 20_000, "an empty page is smaller"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize("name", ["report", "surfaces/home"])
+def test_a_page_is_itself_alone_at_every_width(browser, promoted, name, size, scheme):
+    shot = SCREENSHOTS / f"{name.replace('/', '-')}-{size['width']}-{scheme}.png"
+    stands_alone(browser, (promoted.run / f"{name}.html").resolve(), shot, size, scheme)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize("name", ["demo", "kuairand"])
+def test_so_is_every_page_of_the_last_run_on_this_checkout(browser, name, size, scheme):
+    runs = sorted((ROOT / "work" / name / "registry/runs").glob("*/report.html"), key=lambda path: path.stat().st_mtime)
+    if not runs:
+        pytest.skip(f"work/{name} has no run: pinrec run --config pipelines/configs/{name}.toml")
+    for page in (runs[-1], *sorted(runs[-1].parent.glob("surfaces/*.html"))):
+        shot = SCREENSHOTS / f"{name}-{page.stem}-{size['width']}-{scheme}.png"
+        stands_alone(browser, page, shot, size, scheme)
 
 
 def test_a_table_that_is_wider_than_paper_is_broken_or_left_out(browser, promoted):
