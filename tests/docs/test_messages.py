@@ -127,4 +127,4 @@ def test_metrics_of_the_runbook_are_those_of_the_service():
     page = (ROOT / "docs/runbook.md").read_text("utf-8")
     code = "".join(path.read_text("utf-8") for path in Path(ROOT / "pinrec_core/serving").rglob("*.py"))
     for name in set(re.findall(r"pinrec_[a-z_]+", page)):
-        assert name.removesuffix("_total") in code, name
+        assert re.sub("_(total|bucket)$", "", name) in code, name
