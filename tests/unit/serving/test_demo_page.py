@@ -37,8 +37,9 @@ WATCH = """(id) => void (window.taken = new Promise((done) => {
   }).observe(list, {childList: true, subtree: true, characterData: true});
 }))"""
 
-BROKEN = """() => [...document.querySelectorAll(".slider output, .score, .rank, .vector")].filter((each) => each.innerText
-    && each.getBoundingClientRect().height > 1.9 * parseFloat(getComputedStyle(each).lineHeight))
+BROKEN = """() => [...document.querySelectorAll(".slider output, .score, .rank, .vector")]
+    .filter((each) => each.innerText
+        && each.getBoundingClientRect().height > 1.9 * parseFloat(getComputedStyle(each).lineHeight))
     .map((each) => each.innerText)"""  # what stands in two lines and is meant for one
 
 
