@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from headless import DESKTOP, PHONE, chromium, opened
 from journey import ROOT
+
+from pinrec_core.report import run_folder
+from pinrec_core.report.run_report import write_run_report
 
 SCREENSHOTS = Path(os.environ.get("PINREC_SCREENSHOTS", "work/screenshots"))  # part of the tests' output
 BEYOND = """() => [...document.querySelectorAll('body *')].filter(e => !e.closest('.wide, nav, svg, pre')
@@ -59,6 +63,33 @@ def test_so_is_every_page_of_the_last_run_on_this_checkout(browser, name, size, 
     for page in (runs[-1], *sorted(runs[-1].parent.glob("surfaces/*.html"))):
         shot = SCREENSHOTS / f"{name}-{page.stem}-{size['width']}-{scheme}.png"
         stands_alone(browser, page, shot, size, scheme)
+
+
+@pytest.fixture(scope="module")
+def unhappy(promoted) -> dict[str, Path]:
+    """Reports of the same run, had the gate refused it and had a step failed, beside the real one."""
+    runs = {name: promoted.run.parent / name for name in ("rejected", "failed")}
+    shutil.copytree(promoted.run, runs["rejected"])
+    (runs["rejected"] / "promotion.json").unlink()
+    verdict = json.loads((promoted.run / "verdict.json").read_text("utf-8"))
+    verdict["decision"] = verdict["surfaces"]["home"]["decision"] = "reject"
+    floor = next(rule for rule in verdict["surfaces"]["home"]["rules"] if rule["rule"] == "floor")
+    floor |= {"limit": 0.99, "outcome": "failed", "passed": False, "sentence": "home is below its floor 0.990"}
+    (runs["rejected"] / "verdict.json").write_text(json.dumps(verdict))
+    run_folder.record_failure(str(runs["failed"]), "aggregate-logs", "gs://a/" + "long/" * 40 + ": cannot be read",
+                              ["word" * 90])
+    return {name: Path(write_run_report(run)) for name, run in runs.items()}
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
+@pytest.mark.parametrize("name", ["rejected", "failed"])
+def test_a_run_that_went_wrong_fits_too_and_says_what_to_do(browser, unhappy, name, size):
+    with opened(browser, size) as seen:
+        seen.page.goto(unhappy[name].resolve().as_uri(), wait_until="networkidle")
+        seen.page.screenshot(path=SCREENSHOTS / f"{name}-{size['width']}.png", full_page=True)
+        assert seen.complaints == [] and seen.overflow() <= 0 and seen.page.evaluate(BEYOND) == []
+        assert seen.page.locator("h1").inner_text().startswith(name.capitalize())
+        assert seen.page.locator("#next").bounding_box()["y"] < 900, "what to do is on the first screen"
 
 
 def test_a_table_that_is_wider_than_paper_is_broken_or_left_out(browser, promoted):

@@ -157,7 +157,7 @@ def test_systems_show_intervals_and_differences(judged):
     assert kinds == ["candidate", "live", "baseline"]
     own = pages(judged)[1].content
     assert "live release 0.400 0.380 – 0.420 +0.057 0.037 – 0.077 240" in own
-    assert "against live +0.057" in own and "<popular & new> 0.234 (+0.222)" in own
+    assert "against live better +0.057" in own and "<popular & new> 0.234 (+0.222)" in own
 
 
 def past(run: Path, name: str, date: str, value: float, status: str = "promoted") -> None:
@@ -186,3 +186,38 @@ def test_a_surface_page_says_first_what_became_of_it(run, make_verdict):
     run_folder.record_promotion(str(run), Promotion(revision=3, run="run-7", unchanged={}, kept={}, sentence="x",
                                                     moved={"home": Move(live=RELEASE, previous=None)}))
     assert "live now " + RELEASE[:12] in pages(run)[1].content
+
+
+def test_a_promoted_run_says_whether_it_is_better_and_how_to_go_back(run, make_verdict):
+    run_folder.record_gate(str(run), make_verdict({"home": 0.4567}))
+    evaluation = json.loads((run / "evaluations" / "home.json").read_text())
+    evaluation["live"] = {"release_id": RELEASE, "metrics": {"recall@10": _cell(0.4)},
+                          "difference": {"recall@10": _cell(0.0567)}}
+    put(run, "evaluations/home.json", evaluation)
+    run_folder.record_promotion(str(run), Promotion(revision=3, run="run-7", unchanged={}, kept={}, sentence="now live",
+                                                    moved={"home": Move(live=RELEASE, previous="a" * 64)}))
+    whole = pages(run)[0].content
+    assert "Promoted: home is live now. Against what was live before: better on home." in whole
+    assert f"pinrec registry rollback home --registry {run.parents[1]} --reason TEXT" in whole
+
+
+def test_a_rejected_run_says_why_what_is_live_and_what_to_do(run, make_verdict):
+    run_folder.record_gate(str(run), make_verdict({"home": 0.1, "news": 0.1, "search": 0.2, "shop": 0.4567}))
+    put(run.parents[1], "aliases.json", {"revision": 1, "surfaces": {"home": {"live": RELEASE}}, "history": [
+        {"when": "2022-05-04T03:00:00+00:00", "run": "run-6", "surfaces": {"home": {"live": RELEASE}}}]})
+    whole, own, _ = pages(run)
+    assert "Rejected, nothing was changed: 3 rules do not hold, on home, news and search." in whole.content
+    assert "home recall@10 0.100 (n = 812) is below its floor 0.300. " in whole.content
+    assert f"home {RELEASE[:12]} – 2022-05-04 03:00" in whole.content and "Change it in [gate]" in whole.content
+    assert "Are the baselines low too?" in own.content
+    shop = Page((run / "surfaces" / "shop.html").read_text("utf-8")).content
+    assert "It is not live, because the run was rejected for other surfaces." in shop
+
+
+def test_a_failed_run_says_which_step_what_and_its_last_lines(run):
+    run_folder.record_failure(str(run), "validate-data", "/x/dataset: 1 of 42 checks failed\n  min_users: observed 54\n"
+                              "Repair the log", ["line before", "the last line"])
+    page = Page(Path(write_run_report(run)).read_text("utf-8")).content
+    assert "Failed: step validate-data: 1 of 42 checks failed: min_users: observed 54." in page
+    assert "line before the last line" in page and "start the same run again" in page
+    assert "Nothing is live in this registry." in page
