@@ -67,16 +67,13 @@ def other_blocks(text: str) -> str:
 def says(text: str, said: str | BaseException) -> None:
     """Claim a quoted message: fails unless a page quotes `text` and all of it is all that was said.
 
-    `said` is the error that was raised, the whole message, or what a command wrote: then one line of that is enough.
+    `said` is the error that was raised, a sentence, or what a command wrote, of which one whole line must be it.
     """
     assert text in {message.text for message in messages()}, f"no page quotes {text!r}"
-    if isinstance(said, BaseException):
-        said = told(said) if _PREFIXED.match(text) and isinstance(said, PinrecError) else str(said)
-        heard = [said]
-    else:
-        heard = [said, *said.splitlines()]
+    heard = said.splitlines() if isinstance(said, str) else [
+        told(said) if _PREFIXED.match(text) and isinstance(said, PinrecError) else str(said)]
     assert any(map(pattern(text).fullmatch, (" ".join(one.split()) for one in heard))), (
-        f"a page quotes\n    {text}\nbut what was said is\n    {said}")
+        f"a page quotes\n    {text}\nbut what was said is\n    " + "\n    ".join(heard))
 
 
 def pattern(text: str) -> re.Pattern[str]:
