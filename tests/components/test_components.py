@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kfp import dsl
+from quoted import says
 
 from components.artifacts import describe, failure_kept, folder_of, log_metrics
 from components.image import IMAGE, RUN_UID
@@ -225,3 +226,5 @@ def test_memory_that_runs_out_is_told_with_what_was_used_and_what_to_raise(tmp_p
     assert message == str(raised.value)
     assert re.match(r"memory ran out \(\w*MemoryError: Unable to allocate .*\); it had \d+ MiB at its peak; give it "
                     r"more \(on a cluster targets.NAME.steps.build_index.memory", message)
+    says("memory ran out (...); it had ... MiB at its peak; give it more (on a cluster targets.NAME...memory; here "
+         "free some) or less to do", raised.value)

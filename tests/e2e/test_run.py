@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from journey import TINY, Outcome, changed, run, served
+from quoted import says
 
 from pinrec_core.cli.entry import Settings, build_app, execute
 from pinrec_core.registry import read_aliases
@@ -102,6 +103,7 @@ def test_the_same_run_again_does_nothing_and_says_so(promoted):
     again = run(promoted.work, TINY)
     assert again.code == 0, again.err
     assert again.summary["sentence"].startswith("Nothing to do: home ") and "Nothing to do: home " in again.out
+    says("Nothing to do: ... live already (revision ...).", again.out)
     assert again.tasks("cached") == EXPENSIVE
     assert again.tasks("done") == [*3 * ["build-index"], "gate", "notify", "promote", *3 * ["resolve-live"],
                                    "validate-data", *3 * ["verify-release"]]
@@ -144,6 +146,7 @@ def test_an_unreachable_floor_is_rejected_in_words(rejected):
     sentence = next(line for line in outcome.err.splitlines() if line.startswith("Rejected"))
     for word in ("related recall@50", f"{measured['value']:.3f}", f"n = {measured['n']}", "1.000"):
         assert word in sentence, sentence
+    says("Rejected, nothing was changed: ... is below its floor ....", sentence)
     assert outcome.summary["status"] == "rejected"
 
 
@@ -180,6 +183,7 @@ def test_broken_input_fails_and_says_what_to_do(what, breaks, promoted, tmp_path
     assert outcome.code == 1, what
     assert "2026-01-04" in outcome.summary["sentence"]
     assert outcome.summary["sentence"].startswith("Failed: step aggregate-logs: ")
+    says("Failed: step ...: ....", outcome.err)
     assert "Traceback" not in outcome.err  # a user's mistake is told in one sentence
     assert outcome.tasks("failed") == ["aggregate-logs"] and outcome.tasks("done") == ["notify"]
     assert not (tmp_path / "registry/aliases.json").exists()
@@ -202,7 +206,8 @@ def test_without_data_nothing_starts(tmp_path):
     outcome = run(tmp_path, TINY)
     assert outcome.code == 1
     assert outcome.err.startswith("error: ")
-    assert "nothing there; write it with `pinrec import` or `pinrec synth`" in outcome.err
+    says("error: ...: nothing there; write it with `pinrec import` or `pinrec synth`, or pass --events and --catalog",
+         outcome.err)
 
 
 def cut(partition: Path) -> None:

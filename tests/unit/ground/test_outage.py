@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from cut_line import Line, line_to
 from object_storage import bucket_server, reach
+from quoted import says
 
 from pinrec_core import outage, storage
 from pinrec_core.errors import ConfigError, ConflictError, StorageError
@@ -71,11 +72,15 @@ def test_one_that_stays_away_is_told_in_one_line(line, monkeypatch, what):
                                            r" again") as raised:
         what()
     assert "\n" not in str(raised.value)
+    says("error: ...: the storage did not answer for ... s (...); start the run again once it does, or set "
+         "PINREC_STORAGE_WAIT_S to wait longer", raised.value)
 
 
 def test_a_refusal_is_told_and_not_waited_for(line):
-    with pytest.raises(StorageError, match=r"gs://absent/doc: the storage refused: NotFound: 404"):
+    with pytest.raises(StorageError, match=r"gs://absent/doc: the storage refused: NotFound: 404") as raised:
         storage.write_bytes("gs://absent/doc", b"")
+    says("error: ...: the storage refused: ...; check the address, and what the account that runs this may do there",
+         raised.value)
 
 
 @pytest.mark.parametrize("wait", ["soon", "-1", "inf", "nan"])

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from quoted import says
 
 from pinrec_core.config import LaunchConfig, Launcher
 from pinrec_core.errors import EXIT_PREEMPTED, DataError, TrainingError
@@ -85,8 +86,9 @@ def test_a_training_ends_as_in_this_process_and_its_lines_are_ours(job, tmp_path
 
 @pytest.mark.parametrize("settings", [{}, {"launcher": "torchrun", "processes": 2}])
 def test_a_workers_error_is_ours_and_not_tried_again(settings, hopeless, caplog):
-    with pytest.raises(DataError, match="no training targets"):
+    with pytest.raises(DataError) as raised:
         launch(hopeless, LaunchConfig(restart_pause_s=0, **settings))
+    says("error: ...: no training targets; check the window, the surface and the user split", raised.value)
     assert "starts again" not in caplog.text
     assert not hopeless.output.exists()
 
@@ -103,8 +105,9 @@ def test_a_killed_worker_is_started_again(launcher, job, caplog):
 
 def test_a_worker_that_is_always_killed_ends_the_step(endless):
     kill_workers(2)
-    with pytest.raises(TrainingError, match=r"died 2 times \(launch.max_restarts 1\).*SIGKILL.*memory"):
+    with pytest.raises(TrainingError, match=r"died 2 times \(launch.max_restarts 1\).*SIGKILL.*memory") as raised:
         launch(endless, LaunchConfig(max_restarts=1, restart_pause_s=0))
+    says("error: ...: died ... times (launch.max_restarts ...), the last time so: ...", raised.value)
 
 
 def test_a_worker_that_cannot_start_is_not_started_again(job, monkeypatch, caplog):
