@@ -29,7 +29,8 @@ _BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```\n?", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"^ {4}.*$", re.MULTILINE)
 _INLINE = re.compile(r"`([^`]+)`|\"([^\"\n]+(?:\n[^\"\n]+)?)\"")
 _PROGRAMS = "pinrec|pip|python|kubectl|docker|gcloud|make|torchrun|--?[a-z]+"
-_OTHER = re.compile(rf"(?:{_PROGRAMS}|\.ci/engine|rate|increase|absent|count by)\b|[{{<\[]|[\w.]+ = |.*(?:[\w/]<|\w\{{)")
+_EXPRESSIONS = "rate|increase|absent|count by"
+_OTHER = re.compile(rf"(?:{_PROGRAMS}|\.ci/engine|{_EXPRESSIONS})\b|[{{<\[]|[\w.]+ = |.*(?:[\w/]<|\w\{{)")
 _PREFIXED = re.compile(r"error: |rejected: |preempted: ")  # what the command line puts before an error
 
 

@@ -54,9 +54,12 @@ def test_the_run_folder_tells_the_whole_story(promoted):
     assert found - set(steps) == per_surface | {
         "data.json", "statistics.json", "validation.json", "training/pretrain.jsonl", "verdict.json", "promotion.json",
         "message.json", "message.txt", "outcome.json", "report.html"}
-    assert steps == [f"steps/{number:03}.json" for number in range(1, len(steps) + 1)]
-    told = [json.loads((promoted.run / name).read_text("utf-8"))["step"] for name in steps]
-    assert {word.partition(" ")[0] for word in told} >= {"aggregate-logs", "pretrain", "finetune", "gate", "promote"}
+    assert steps == sorted(f"steps/{step}.json" for step in (
+        "aggregate-logs", "validate-data", "pretrain", "gate", "promote", "notify",
+        *(f"{step} {surface}" for step in ("finetune", "resolve-live", "evaluate", "build-index", "verify-release")
+          for surface in SURFACES)))
+    took = [json.loads((promoted.run / name).read_text("utf-8")) for name in steps]
+    assert all(step["attempts"] == 1 and step["seconds"] > 0 and step["peak_mb"] > 50 for step in took), took
 
 
 def test_every_rule_was_judged_on_what_the_steps_before_it_left(promoted):
@@ -105,6 +108,8 @@ def test_the_same_run_again_does_nothing_and_says_so(promoted):
     assert again.summary["sentence"].startswith("Nothing to do: home ") and "Nothing to do: home " in again.out
     says("Nothing to do: ... live already (revision ...).", again.out)
     assert again.tasks("cached") == EXPENSIVE
+    report = (again.run / "report.html").read_text("utf-8")
+    assert report.count("<td>from the cache, did not run</td>") == len(EXPENSIVE)
     assert again.tasks("done") == [*3 * ["build-index"], "gate", "notify", "promote", *3 * ["resolve-live"],
                                    "validate-data", *3 * ["verify-release"]]
     log = next(line.split()[1] for line in again.out.splitlines() if line.startswith("log"))

@@ -16,7 +16,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "manifests/components/alerts/rules.yaml"
 CASES = Path(__file__).with_name("alerts") / "alerts_test.yaml"
-SECTION = re.compile(r"^### (Pinrec\w+)\n\n```promql\n(.*?)\n```\n\n(\w+), for (\w+)\.\n\n(\S)", re.MULTILINE | re.DOTALL)
+SECTION = re.compile(r"^### (Pinrec\w+)\n\n```promql\n(.*?)\n```\n\n(\w+), for (\w+)\.\n\n(\S)", re.M | re.S)
 PLAIN_RULES = re.compile(r"^ +(sed .*rules\.yaml > pinrec_rules\.yaml)$", re.MULTILINE)
 
 

@@ -13,6 +13,7 @@ from pinrec_core.report.history import PastRun
 from pinrec_core.report.next_step import LOOK_AT, Advice
 from pinrec_core.report.pages.data import data_view
 from pinrec_core.report.pages.head import against, headline, many_reasons
+from pinrec_core.report.pages.steps import step_rows
 from pinrec_core.report.pages.surface import surface_view
 from pinrec_core.report.pages.tables import SLICES, statistic
 from pinrec_core.report.plots import counts, scores
@@ -38,12 +39,12 @@ class Beside(NamedTuple):
 
 def render(outcome: dict[str, Any], facts: RunFacts, beside: Beside) -> tuple[str, dict[str, str]]:
     """The page of the run, and surface -> its own page; `outcome` is the content of outcome.json."""
-    rows, past = summary_rows(facts), beside.past
+    rows, past, steps = summary_rows(facts), beside.past, step_rows(facts)
     surfaces = [surface_view(name, facts, [row for row in rows if row.surface == name], beside.releases.get(name))
                 for name in _names(facts)]
     shared = {"outcome": outcome, "facts": facts, "rows": rows, "past": past, "data": data_view(facts),
-              "live": beside.live, "advice": beside.advice,
-              "steps": _steps(facts), "steps_plot": Markup(counts.steps_plot(_seconds(facts)))}
+              "live": beside.live, "advice": beside.advice, "steps": steps, "steps_plot": Markup(counts.steps_plot(
+                  [(row.step, row.seconds) for row in steps if row.seconds is not None]))}
     own = {view["name"]: _page("surface.html.j2", **shared, surface=view, sentence=_sentence(view, facts.status),
                                training_plot=Markup(scores.training_plot("training", view["training"])),
                                runs_plot=Markup(_runs_plot(past, [view])))
@@ -94,15 +95,6 @@ def _point(run: PastRun, view: dict[str, Any]) -> scores.Point | None:
     cell = run.metric(view["name"], view["headline"])
     value = number(cell.get("value"))
     return None if value is None else scores.Point(run.run_id, value, number(cell.get("low")), number(cell.get("high")))
-
-
-def _steps(facts: RunFacts) -> list[dict[str, Any]]:
-    return [{"step": str(step.get("step", "?")), "seconds": number(step.get("seconds")),
-             "peak_mb": number(step.get("peak_mb"))} for step in facts.steps.values()]
-
-
-def _seconds(facts: RunFacts) -> list[tuple[str, float]]:
-    return [(step["step"], step["seconds"]) for step in _steps(facts) if step["seconds"] is not None]
 
 
 def told(value: Any) -> str:

@@ -26,7 +26,7 @@ def days_plot(name: str, label: str, days: dict[str, dict[str, float]]) -> str:
 
 
 def steps_plot(steps: list[tuple[str, float]]) -> str:
-    """Seconds of each step, in the order of their ends."""
+    """Seconds of each step, in the order of the work."""
     if not steps:
         return ""
     with drawing(0.7 + 0.2 * len(steps)) as (figure, axes):

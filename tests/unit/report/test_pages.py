@@ -10,7 +10,8 @@ import pytest
 from pinrec_core.release.promote import Move, Promotion
 from pinrec_core.release.ready import Ready
 from pinrec_core.report import history, run_folder
-from pinrec_core.report.pages import render, tables
+from pinrec_core.report.pages import render, steps, tables
+from pinrec_core.report.run_facts import read_facts
 from pinrec_core.report.run_report import write_run_report
 
 from .test_run_report import Page
@@ -78,7 +79,7 @@ def test_exhibits_are_drawn_and_told_on_both_pages(judged):
 def test_what_is_not_there_is_said_in_a_line(judged):
     _, own, _ = pages(judged)
     for told in ("exhibits/home.json is absent", "No release of this surface was built in this run",
-                 "No times are in the run folder",
+                 "No step has left its time in the run folder",
                  "What validate-data found (drift among it) is not in the run folder"):
         assert told in own.content, told
 
@@ -123,8 +124,8 @@ def test_the_index_is_drawn_from_the_release(judged):
 
 
 def test_steps_and_checks_of_the_data_are_shown(judged, tmp_path):
-    run_folder.record_step(str(judged), 1, "aggregate-logs", 3.21, 2048 * 100)
-    run_folder.record_step(str(judged), 2, "pretrain", 24.0, 0)
+    run_folder.record_step(str(judged), "aggregate-logs", 3.21, 2048 * 100)
+    run_folder.record_step(str(judged), "pretrain", 24.0)
     put(tmp_path / "validation", "validation.json", {"rules": [
         {"rule": "max_surface_drift", "passed": False, "severity": "warn", "sentence": "by surface it is 0.5 away"},
         {"rule": "min_users", "passed": True, "severity": "error", "sentence": "enough users"}]})
@@ -133,6 +134,37 @@ def test_steps_and_checks_of_the_data_are_shown(judged, tmp_path):
     assert "Seconds of each step" in drawn(whole) and "aggregate-logs 3.2 200" in whole.content
     assert "pretrain 24.0 –" in whole.content, "what is not known is no 0"
     assert "max_surface_drift warned by surface it is 0.5 away" in whole.content
+
+
+def test_a_step_without_a_time_says_what_became_of_it(judged):
+    for step in ("validate-data", "resolve-live home", "build-index home", "notify"):
+        run_folder.record_begin(str(judged), step)
+        run_folder.record_begin(str(judged), step)
+        run_folder.record_step(str(judged), step, 1.5, 1024)
+    run_folder.record_begin(str(judged), "verify-release home")
+    assert [(row.step, row.seconds, row.note) for row in steps.step_rows(read_facts(judged))] == [
+        ("aggregate-logs", None, steps.CACHED), ("validate-data", 1.5, "attempt 2"), ("pretrain", None, steps.CACHED),
+        ("finetune home", None, steps.CACHED), ("resolve-live home", 1.5, "attempt 2"),
+        ("evaluate home", None, steps.CACHED), ("gate", None, steps.NOT_KEPT),
+        ("build-index home", 1.5, "attempt 2"), ("verify-release home", None, steps.NOT_ENDED),
+        ("promote", None, steps.NOT_RUN)]
+    assert "pretrain – – from the cache, did not run" in pages(judged)[0].content
+
+
+def test_of_a_run_that_ended_early_only_what_ran_has_a_time(run, make_verdict):
+    run_folder.record_step(str(run), "aggregate-logs", 3.0)
+    run_folder.record_step(str(run), "validate-data", 1.0)
+    assert {row.step: row.note for row in steps.step_rows(read_facts(run))} == {
+        "aggregate-logs": "", "validate-data": ""} | dict.fromkeys(
+            ("pretrain", "finetune", "resolve-live", "evaluate", "gate"), steps.NOT_RUN)
+    run_folder.record_step(str(run), "finetune search", 1.0)  # of home nothing is known yet
+    run_folder.record_step(str(run), "evaluate home", 1.0)
+    notes = {row.step: row.note for row in steps.step_rows(read_facts(run))}
+    assert (notes["finetune home"], notes["evaluate search"], notes["resolve-live search"]) == (
+        steps.CACHED, steps.NOT_RUN, steps.NOT_RUN)
+    run_folder.record_gate(str(run), make_verdict({"home": 0.1}))
+    assert {"reject": steps.NOT_RUN}.items() <= {row.step: row.note for row in
+                                                 steps.step_rows(read_facts(run))}.items()
 
 
 def test_slices_come_worst_first_and_say_what_they_are_to_all(judged):

@@ -26,9 +26,10 @@ STEP = """
 import sys, logging
 from pathlib import Path
 from components.artifacts import train
+from pinrec_core.report.step_marks import Took
 from pinrec_core.training.job import read_job
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
-train(read_job(Path(sys.argv[1])), sys.argv[2])
+train(read_job(Path(sys.argv[1])), sys.argv[2], Took())
 """
 
 
@@ -77,7 +78,9 @@ def kill_workers(times: int) -> threading.Thread:
 
 def test_a_training_ends_as_in_this_process_and_its_lines_are_ours(job, tmp_path, caplog):
     caplog.set_level(logging.INFO, "pinrec")
-    manifest = launch(job, LaunchConfig())
+    peaks: list[int] = []
+    manifest = launch(job, LaunchConfig(), peaks.append)
+    assert len(peaks) == 1 and peaks[0] > 100 * 1024, "KiB; torch alone has more"
     lines = [record for record in caplog.records if record.message.startswith("pretrain: ")]
     assert lines and lines[0].levelno == logging.INFO
     here = in_this_process(job.model_copy(update={"output": tmp_path / "here"}), LaunchConfig())
