@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,17 @@ def render(outcome: dict[str, Any], facts: RunFacts, past: list[PastRun],
 
 
 def _page(template: str, **shown: Any) -> str:
+    return _environment().get_template(template).render(**shown)
+
+
+@cache
+def _environment() -> Environment:
+    """One for all pages: to compile the templates takes longer than to fill them."""
     environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(number=told, count=_count, signed=_signed, interval=_interval,
                                statistic=statistic)
-    return environment.get_template(template).render(**shown)
+    return environment
 
 
 def _sentence(view: dict[str, Any]) -> str:
