@@ -15,12 +15,13 @@ ENV PATH=/opt/pinrec/bin:$PATH
 WORKDIR /src
 COPY wheels /wheels
 COPY constraints.txt ./
-# cpu: from a wheel in wheels/, or from where wheels/pip.conf, pip's own configuration, finds one. What came is looked at
-# before the rest is fetched: on x86 the usual package index has a build with CUDA, which is gigabytes more.
-ENV PIP_CONFIG_FILE=/wheels/pip.conf
+# cpu: a wheel in wheels/, which pip looks through, or what wheels/pip.conf, pip's own configuration, leads to. It is not
+# installed by its path: the bill of materials would not know it as a package. What came is looked at before the rest is
+# fetched: on x86 the usual package index has a build with CUDA, which is gigabytes more.
+ENV PIP_FIND_LINKS=/wheels PIP_CONFIG_FILE=/wheels/pip.conf
 ARG TORCH=cpu
 RUN test "$TORCH" = cpu || rm -f /wheels/torch-*+cpu-*
-RUN pip install --no-deps -c constraints.txt $(ls /wheels/torch-*.whl 2>/dev/null || echo torch)
+RUN pip install --no-deps -c constraints.txt torch
 RUN cuda=$(python -c "import runpy, sys; print(runpy.run_path(sys.argv[1])['cuda'] or '')" \
         /opt/pinrec/lib/python3*/site-packages/torch/version.py) \
     && case "$TORCH:$cuda" in \

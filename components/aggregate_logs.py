@@ -29,12 +29,12 @@ def aggregate_logs(
     """
     from pathlib import Path
 
-    from components.artifacts import describe, failure_kept, log_metrics
+    from components.artifacts import describe, log_metrics, recorded
     from pinrec_core.config import AggregateConfig, LogConfig
     from pinrec_core.logs.aggregate import aggregate_logs as run
     from pinrec_core.store import kept
 
-    with failure_kept(registry, "", "aggregate-logs"), kept(Path(dataset.path), store) as output:
+    with recorded(registry, "", "aggregate-logs"), kept(Path(dataset.path), store) as output:
         manifest = run(events, catalog, output, log=LogConfig.parse(log),
                        aggregate=AggregateConfig.parse(aggregate), date=date, previous=previous)
     describe(dataset, manifest)

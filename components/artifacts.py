@@ -23,7 +23,7 @@ from pinrec_core.errors import EXIT_PREEMPTED, MemoryRanOut, PinrecError, Preemp
 from pinrec_core.manifest import Manifest
 from pinrec_core.report.run_folder import LAST_LINES, record_failure, run_folder
 from pinrec_core.report.step_end import is_memory_error, memory_in_words
-from pinrec_core.report.step_marks import mark_begun, mark_ended
+from pinrec_core.report.step_marks import Took, step_taken
 from pinrec_core.store import address
 from pinrec_core.training.job import Job
 from pinrec_core.training.launch.start import launch
@@ -77,46 +77,49 @@ def pod_folder(registry: str) -> str:
 
 
 @contextlib.contextmanager
-def failure_kept(registry: str, run_id: str, step: str) -> Iterator[None]:
-    """Let a step fail, and leave in the run's folder why, with the last lines of its log; memory that ran out in words.
+def recorded(registry: str, run_id: str, step: str) -> Iterator[Took]:
+    """Leave in the run's folder what a step takes and, if it fails, why, with the last lines of its log.
 
     A task that is cached may not know the run: run_id is "" then, and its folder that of its pod's run, if it is in
-    one. pinrec run keeps the failures of those too.
+    one. pinrec run keeps the ends of those too. Raises what the block raises, for want of memory MemoryRanOut.
     """
     folder = folder_of(registry, run_id) if run_id else pod_folder(registry)
+    with _last_lines() as lines, step_taken(folder, step) as took:
+        try:
+            yield took
+        except Exception as error:
+            message = str(error) if isinstance(error, PinrecError) else f"{type(error).__name__}: {error}"
+            message = memory_in_words(step, error) if is_memory_error(error) else message
+            if folder:
+                trace = "".join(traceback.format_exception(error)).splitlines()
+                with contextlib.suppress(StorageError):  # what ends the step is told, not that it cannot be kept
+                    record_failure(folder, step, message, [*lines, *trace[-LAST_LINES // 2:]])
+            if is_memory_error(error):
+                raise MemoryRanOut(message) from error
+            raise
+
+
+@contextlib.contextmanager
+def _last_lines() -> Iterator[deque[str]]:
+    """What was logged last while the block runs."""
     lines: deque[str] = deque(maxlen=LAST_LINES // 2)
     listener = logging.Handler()
     listener.emit = lambda record: lines.append(f"{record.levelname} {record.getMessage()}")
     logging.getLogger().addHandler(listener)
-    if folder:
-        mark_begun(folder, step)
     try:
-        yield
-    except Exception as error:
-        message = str(error) if isinstance(error, PinrecError) else f"{type(error).__name__}: {error}"
-        message = memory_in_words(step, error) if is_memory_error(error) else message
-        if folder:
-            trace = "".join(traceback.format_exception(error)).splitlines()
-            with contextlib.suppress(StorageError):  # what ends the step is told, not that it cannot be kept
-                record_failure(folder, step, message, [*lines, *trace[-LAST_LINES // 2:]])
-            mark_ended(folder, step)
-        if is_memory_error(error):
-            raise MemoryRanOut(message) from error
-        raise
-    else:
-        if folder:
-            mark_ended(folder, step)
+        yield lines
     finally:
         logging.getLogger().removeHandler(listener)
 
 
-def train(job: Job, section: str) -> Manifest:
+def train(job: Job, section: str, took: Took) -> Manifest:
     """Train where section [launch], as JSON, says. A preempted step ends with exit code 75, so that it is tried again.
 
+    The memory of the training's processes counts as the step's, in other pods too.
     Raises what launch raises.
     """
     try:
-        return launch(job, LaunchConfig.parse(section))
+        return launch(job, LaunchConfig.parse(section), took.others_kib)
     except Preempted as stopped:
         logger.warning("%s", stopped)
         sys.exit(EXIT_PREEMPTED)

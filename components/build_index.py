@@ -27,13 +27,13 @@ def build_index(
     """
     from pathlib import Path
 
-    from components.artifacts import describe, failure_kept
+    from components.artifacts import describe, recorded
     from pinrec_core.config import GenerationConfig, IndexConfig
     from pinrec_core.registry import release_path
     from pinrec_core.release.reuse import build_once as run
     from pinrec_core.store import refer
 
-    with failure_kept(registry, run_id, f"build-index {surface}"):
+    with recorded(registry, run_id, f"build-index {surface}"):
         release_id = run(Path(dataset.path), Path(verdict.path), registry, surface=surface,
                          generation=GenerationConfig.parse(generation), index=IndexConfig.parse(index))
         manifest = refer(Path(release.path), release_path(registry, release_id), "release")

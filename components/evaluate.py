@@ -33,13 +33,13 @@ def evaluate(
     import json
     from pathlib import Path
 
-    from components.artifacts import describe, failure_kept, log_metrics, uri_of
+    from components.artifacts import describe, log_metrics, recorded, uri_of
     from pinrec_core.config import EvaluationConfig, GenerationConfig, IndexConfig
     from pinrec_core.errors import IntegrityError
     from pinrec_core.evaluation.evaluate import evaluate as run
     from pinrec_core.store import opened
 
-    with failure_kept(registry, "", f"evaluate {surface}"):
+    with recorded(registry, "", f"evaluate {surface}"):
         with opened(dataset.path, "dataset") as data, opened(model.path, "model") as candidate:
             manifest = run(data, candidate, Path(evaluation.path), surface=surface, registry=registry, live_id=live,
                            generation=GenerationConfig.parse(generation), index=IndexConfig.parse(index),

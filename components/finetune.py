@@ -27,13 +27,13 @@ def finetune(
     """
     from pathlib import Path
 
-    from components.artifacts import describe, failure_kept, log_metrics, train
+    from components.artifacts import describe, log_metrics, recorded, train
     from pinrec_core.config import FinetuneConfig
     from pinrec_core.store import kept
     from pinrec_core.training.job import FinetuneJob
 
-    with failure_kept(registry, "", f"finetune {surface}"), kept(Path(model.path), store) as output:
+    with recorded(registry, "", f"finetune {surface}") as took, kept(Path(model.path), store) as output:
         manifest = train(FinetuneJob(dataset=Path(dataset.path), base=Path(base.path), output=output, surface=surface,
-                                     finetune=FinetuneConfig.parse(finetune)), launch)
+                                     finetune=FinetuneConfig.parse(finetune)), launch, took)
     describe(model, manifest, surface=surface)
     log_metrics(metrics, manifest.counts | manifest.facts)

@@ -31,14 +31,14 @@ def gate(
     """
     from pathlib import Path
 
-    from components.artifacts import describe, failure_kept, folder_of, write_summary
+    from components.artifacts import describe, folder_of, recorded, write_summary
     from pinrec_core.config import GateConfig
     from pinrec_core.manifest import read_manifest
     from pinrec_core.release.gate import gate as run
     from pinrec_core.release.outcome import told
     from pinrec_core.report.run_folder import record_gate, record_training
 
-    with failure_kept(registry, run_id, "gate"):
+    with recorded(registry, run_id, "gate"):
         judged = run([Path(item.path) for item in evaluations], Path(verdict.path), gate=GateConfig.parse(gate),
                      validation=Path(validation.path))
         record_training(folder_of(registry, run_id), "pretrain", Path(curve.path))

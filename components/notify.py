@@ -25,10 +25,12 @@ def notify(registry: str, run_id: str, notify: str, page: dsl.Output[dsl.HTML]):
     from components.artifacts import folder_of, pod_folder
     from pinrec_core.report.notify import notify as tell
     from pinrec_core.report.run_report import write_run_report
-    from pinrec_core.report.step_marks import tell_unfinished
+    from pinrec_core.report.step_marks import Took, mark_ended, tell_unfinished
     from pinrec_core.storage import read_bytes
 
-    tell_unfinished(folder_of(registry, run_id), pod_folder(registry))
-    tell(folder_of(registry, run_id), notify)  # first: nothing that goes wrong with the page may silence it
+    folder, took = folder_of(registry, run_id), Took()
+    tell_unfinished(folder, pod_folder(registry))
+    tell(folder, notify)  # first: nothing that goes wrong with the page may silence it
     page.metadata.update(kind="report", run=run_id)
-    Path(page.path).write_bytes(read_bytes(write_run_report(folder_of(registry, run_id))))
+    Path(page.path).write_bytes(read_bytes(write_run_report(folder)))
+    mark_ended(folder, "notify", took.seconds, took.peak_kib)  # the page cannot know it

@@ -29,14 +29,14 @@ def pretrain(
     import shutil
     from pathlib import Path
 
-    from components.artifacts import describe, failure_kept, log_metrics, train
+    from components.artifacts import describe, log_metrics, recorded, train
     from pinrec_core.config import ModelConfig, PretrainConfig
     from pinrec_core.store import kept
     from pinrec_core.training.job import PretrainJob
 
-    with failure_kept(registry, "", "pretrain"), kept(Path(base.path), store) as output:
+    with recorded(registry, "", "pretrain") as took, kept(Path(base.path), store) as output:
         manifest = train(PretrainJob(dataset=Path(dataset.path), output=output, model=ModelConfig.parse(model),
-                                     pretrain=PretrainConfig.parse(pretrain)), launch)
+                                     pretrain=PretrainConfig.parse(pretrain)), launch, took)
         Path(curve.path).mkdir()
         shutil.copy(output / "metrics.jsonl", curve.path)
     describe(base, manifest)

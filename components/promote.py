@@ -26,13 +26,13 @@ def promote(
     """
     from pathlib import Path
 
-    from components.artifacts import failure_kept, folder_of, write_summary
+    from components.artifacts import folder_of, recorded, write_summary
     from pinrec_core.release.promote import promote as run
     from pinrec_core.release.ready import ready
     from pinrec_core.report.run_folder import record_promotion, record_ready
 
     folder, judged = folder_of(registry, run_id), Path(verdict.path)
-    with failure_kept(registry, run_id, "promote"):
+    with recorded(registry, run_id, "promote"):
         if go_live:
             promoted = run(registry, judged, release_ids, run_id)
             record_promotion(folder, promoted)

@@ -21,6 +21,9 @@ def reject(verdict: dsl.Input[dsl.Artifact], gate: str, registry: str, run_id: s
     from pinrec_core.config import GateConfig, OnReject
     from pinrec_core.release.promote import reject as run
     from pinrec_core.report.run_folder import record_rejection
+    from pinrec_core.report.step_marks import step_taken
 
-    record_rejection(folder_of(registry, run_id), run(Path(verdict.path), False, run_id))
-    run(Path(verdict.path), GateConfig.parse(gate).on_reject is OnReject.FAIL, run_id)
+    folder = folder_of(registry, run_id)
+    with step_taken(folder, "reject"):
+        record_rejection(folder, run(Path(verdict.path), False, run_id))
+        run(Path(verdict.path), GateConfig.parse(gate).on_reject is OnReject.FAIL, run_id)

@@ -27,13 +27,13 @@ def resolve_live(
     """
     from pathlib import Path
 
-    from components.artifacts import failure_kept, folder_of
+    from components.artifacts import folder_of, recorded
     from pinrec_core.config import GenerationConfig, IndexConfig
     from pinrec_core.release.compared import release_to_compare_with
     from pinrec_core.report.run_folder import record_training
     from pinrec_core.retrieval.allow import allow_sha256
 
-    with failure_kept(registry, run_id, f"resolve-live {surface}"):
+    with recorded(registry, run_id, f"resolve-live {surface}"):
         record_training(folder_of(registry, run_id), f"finetune {surface}", Path(model.path))
         settings = IndexConfig.parse(index)
         live = release_to_compare_with(registry, surface, Path(model.path), index=settings,

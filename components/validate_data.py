@@ -25,13 +25,13 @@ def validate_data(
     import json
     from pathlib import Path
 
-    from components.artifacts import describe, failure_kept, folder_of, uri_of, write_summary
+    from components.artifacts import describe, folder_of, recorded, uri_of, write_summary
     from pinrec_core.config import ValidateConfig
     from pinrec_core.logs.validate import validate_data as run
     from pinrec_core.report.run_folder import record_data, record_validation
     from pinrec_core.store import opened
 
-    with failure_kept(registry, run_id, "validate-data"), opened(dataset.path, "dataset") as data:
+    with recorded(registry, run_id, "validate-data"), opened(dataset.path, "dataset") as data:
         record_data(folder_of(registry, run_id), data, uri_of(dataset))  # first: a refused one is told too
         manifest = run(data, Path(validation.path), validate=ValidateConfig.parse(validate))
         record_validation(folder_of(registry, run_id), Path(validation.path))

@@ -7,7 +7,7 @@ from components.image import IMAGE
 
 @dsl.component(base_image=IMAGE, install_kfp_package=False)
 def verify_release(
-    dataset: dsl.Input[dsl.Dataset], release_id: str, registry: str, run_id: str, index: str,
+    dataset: dsl.Input[dsl.Dataset], release_id: str, surface: str, registry: str, run_id: str, index: str,
     metrics: dsl.Output[dsl.Metrics],
 ) -> str:
     """Load a release in a clean process, replay it and record what was found; fails if it does not hold.
@@ -17,6 +17,7 @@ def verify_release(
     Args:
         dataset: What aggregate_logs wrote.
         release_id: What build_index returned.
+        surface: Name of the release's surface.
         registry: Folder or URI of the release registry.
         run_id: Names the run's folder in the registry.
         index: Section [index] as JSON.
@@ -27,12 +28,12 @@ def verify_release(
     """
     from pathlib import Path
 
-    from components.artifacts import failure_kept, folder_of, log_metrics
+    from components.artifacts import folder_of, log_metrics, recorded
     from pinrec_core.config import IndexConfig
     from pinrec_core.release.reuse import verify_once as run
     from pinrec_core.report.run_folder import record_verification
 
-    with failure_kept(registry, run_id, "verify-release"):
+    with recorded(registry, run_id, f"verify-release {surface}"):
         found = run(registry, release_id, dataset=Path(dataset.path), index=IndexConfig.parse(index))
         record_verification(folder_of(registry, run_id), found)
     log_metrics(metrics, {check["name"]: check["observed"] for check in found["checks"]} | found["measured"])

@@ -11,7 +11,6 @@ from __future__ import annotations
 import builtins
 import contextlib
 import io
-import itertools
 import logging
 import os
 import sys
@@ -22,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from pinrec_core.errors import PinrecError
-from pinrec_core.report.run_folder import record_failure, record_step, run_folder
+from pinrec_core.report.run_folder import record_failure, run_folder
+from pinrec_core.report.step_marks import mark_ended
 from pipelines.input_state import input_state
 from pipelines.progress import Progress
 from pipelines.task_log import Task, TaskLog
@@ -70,13 +70,10 @@ def run_locally(arguments: dict[str, Any], work: Path, *, python: str, show: Sho
 def _shown_and_kept(show: Show, registry: str) -> Show:
     """Show every change of a task, and leave in the run's folder for the exit task to tell: which one failed first, and
     what each took."""
-    ended = itertools.count(1)
-
     def changed(task: Task, change: str) -> None:
         show(task, change)
         if change in ("done", "failed") and task.run_id:
-            with contextlib.suppress(PinrecError, OSError):  # a run does not fail for want of its times
-                record_step(run_folder(registry, task.run_id), next(ended), task.name, task.seconds, task.peak_kib)
+            mark_ended(run_folder(registry, task.run_id), task.name, task.seconds, task.peak_kib)
         if change == "failed" and task.component != "reject":
             with contextlib.suppress(PinrecError, OSError):  # tried again, aloud, when the run is concluded
                 record_failure(run_folder(registry, task.run_id), task.name, task.error, task.lines)

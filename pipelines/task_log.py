@@ -129,6 +129,7 @@ class TaskLog(io.TextIOBase):
         text = line.strip()
         if text.startswith(ENDED):
             task.end = StepEnd(**json.loads(text.removeprefix(ENDED)))
+            task.peak_kib = max(task.peak_kib, task.end.peak_kib)
             return
         if found := _PEAK.search(text):
             task.peak_kib = max(task.peak_kib, int(found[1]))

@@ -91,8 +91,8 @@ def pinrec_training(
 
                 # ... which must answer as its evaluation says.
                 verified = fresh(verify_release(
-                    dataset=dataset, release_id=release.outputs["Output"], registry=registry, run_id=RUN_ID,
-                    index=index)).set_display_name("Verify release")
+                    dataset=dataset, release_id=release.outputs["Output"], surface=passed, registry=registry,
+                    run_id=RUN_ID, index=index)).set_display_name("Verify release")
 
             # Only verified releases go live, all of them in one move, and only if the run is to promote.
             fresh(promote(

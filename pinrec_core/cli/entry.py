@@ -65,17 +65,19 @@ def execute(app: typer.Typer, settings: Settings, arguments: Sequence[str] | Non
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
         return EXIT_INTERRUPTED
-    except Preempted as stopped:
-        typer.echo(f"preempted: {stopped}", err=True)
-        return EXIT_PREEMPTED
     except PinrecError as error:
-        if settings.debug:
+        if settings.debug and not isinstance(error, Preempted):
             traceback.print_exc()
-        rejected = isinstance(error, ReleaseRejected)
-        typer.echo(f"{'rejected' if rejected else 'error'}: {error}", err=True)
-        if isinstance(error, TemporaryError):
+        typer.echo(told(error), err=True)
+        if isinstance(error, Preempted | TemporaryError):
             return EXIT_PREEMPTED
-        return EXIT_REJECTED if rejected else EXIT_FAILED
+        return EXIT_REJECTED if isinstance(error, ReleaseRejected) else EXIT_FAILED
+
+
+def told(error: PinrecError) -> str:
+    """How a command that ends with this error says it, on standard error."""
+    kinds = {Preempted: "preempted", ReleaseRejected: "rejected"}
+    return f"{next((word for kind, word in kinds.items() if isinstance(error, kind)), 'error')}: {error}"
 
 
 def _show_version(asked: bool) -> None:

@@ -15,6 +15,7 @@ from pinrec_core.registry import Aliases, read_aliases
 from pinrec_core.release.stored import live_manifest
 from pinrec_core.release.verdict import VERDICT_NAME, Verdict
 from pinrec_core.report.run_report import OUTCOME
+from pinrec_core.report.standing import went_live
 
 DAY_S = 86_400
 
@@ -78,7 +79,7 @@ def _surface(registry: str, aliases: Aliases, surface: str, judged: tuple[str, s
     live = aliases.surfaces[surface].live if surface in aliases.surfaces else None
     if live is None:
         return SurfaceStatus(**known)
-    when, run = _went_live(aliases, surface)
+    when, run = went_live(aliases, surface)
     known |= {"live": live, "promoted_by": run,
               "promoted_days": _days((now - datetime.fromisoformat(when)).total_seconds()) if when else None}
     try:
@@ -87,16 +88,6 @@ def _surface(registry: str, aliases: Aliases, surface: str, judged: tuple[str, s
     except (IntegrityError, KeyError, ValueError) as error:
         known["problem"] = f"release {live} cannot be read: {error}"
     return SurfaceStatus(**known)
-
-
-def _went_live(aliases: Aliases, surface: str) -> tuple[str, str]:
-    """When the live release of a surface became so, and by which run."""
-    found, live = ("", ""), None
-    for entry in aliases.history:
-        now = entry.get("surfaces", {}).get(surface, {}).get("live", live)
-        if now != live:
-            found, live = (entry["when"], entry["run"]), now
-    return found
 
 
 def _last_verdicts(runs: str, written: list[tuple[float, str]], surfaces: tuple[str, ...],

@@ -8,17 +8,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pinrec_core import storage
+from pinrec_core.report.next_step import next_step
 from pinrec_core.report.run_facts import RunFacts, RunStatus, number, read_facts
 from pinrec_core.report.run_report import REPORT, outcome_of
 
 _LINE = 500  # characters of a line that are told: the message of a failed step may hold whole records
-_NEXT = {
-    RunStatus.PROMOTED: "nothing; `pinrec registry rollback` goes back to what was live before",
-    RunStatus.READY: "nothing is live of it; `pinrec registry promote {releases}` promotes",
-    RunStatus.REJECTED: "look at the report; what was trained and evaluated is kept, so that the same run judges anew "
-                        "in seconds after a change of [gate]",
-    RunStatus.FAILED: "mend what the failed step names and start the same run again: what is complete is not repeated"}
-_UNCHANGED = "nothing: what the run made is live already"
 
 
 class Message(BaseModel):
@@ -46,7 +40,7 @@ def message_of(run_dir: str) -> Message:
         facts = read_facts(Path(folder))
     outcome = outcome_of(facts, run.rsplit("/", 1)[-1], storage.join(run, REPORT))
     told = outcome | {"reasons": [_cut(reason) for reason in outcome["reasons"]], "date": facts.date,
-                      "failed": _failed(facts), "next": _next(facts)}
+                      "failed": _failed(facts), "next": next_step(facts)}
     return Message(**told, text="\n".join(_lines(told)))
 
 
@@ -60,13 +54,6 @@ def _failed(facts: RunFacts) -> dict[str, Any] | None:
 
 def _cut(text: str) -> str:
     return "\n".join(line if len(line) <= _LINE else f"{line[:_LINE]} ..." for line in text.splitlines())
-
-
-def _next(facts: RunFacts) -> str:
-    if facts.promotion and not facts.promotion.moved:
-        return _UNCHANGED
-    releases = " ".join(facts.ready.releases.values()) if facts.ready else ""
-    return _NEXT[facts.status].format(releases=releases)
 
 
 def _lines(told: dict[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ from pinrec_core.errors import PinrecError
 from pinrec_core.registry import release_path
 from pinrec_core.release import bundle
 from pinrec_core.report.run_facts import RunFacts
+from pinrec_core.report.standing import registry_of
 from pinrec_core.storage import MANIFEST_NAME
 
 
@@ -26,8 +27,7 @@ class Released(NamedTuple):
 
 def releases_of(run: str, facts: RunFacts) -> dict[str, Released]:
     """Surface -> the release that this run verified, else that which it found live."""
-    runs = run.rstrip("/").rpartition("/")[0]
-    registry = runs.rpartition("/")[0]
+    registry = registry_of(run)
     ids = {surface: str(found["release_id"]) for surface, found in facts.verifications.items()
            if found.get("release_id")}
     return {surface: _read(release_path(registry, release_id), release_id)

@@ -80,7 +80,7 @@ class RunFacts:
     data: dict | None = None
     statistics: dict | None = None
     validation: dict | None = None
-    steps: dict[str, dict] = field(default_factory=dict)  # by number, in the order of their ends
+    steps: dict[str, dict] = field(default_factory=dict)  # by name
     notes: list[str] = field(default_factory=list)  # what is absent or unreadable
 
     @property

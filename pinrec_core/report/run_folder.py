@@ -7,7 +7,7 @@
     verifications/<s>.json               record_verification
     promotion.json | ready.json | rejection.json    record_promotion, record_ready, record_rejection
     validation.json                      record_validation: every check of the data
-    steps/<number>.json                  record_step: seconds and peak memory, by `pinrec run`
+    steps/<step>.json                    record_begin, record_step: attempts, seconds and peak memory of the last one
     failure.json                         record_failure: the first step that failed, its message, its last lines
     message.json, message.txt            notify: what was told of the run, and to whom
 
@@ -70,10 +70,17 @@ def record_validation(run: str, validation: Path) -> None:
     storage.write_bytes(storage.join(run, VALIDATION), (Path(validation) / VALIDATION).read_bytes())
 
 
-def record_step(run: str, number: int, step: str, seconds: float, peak_kib: int) -> None:
-    """Keep what a step took; `number` orders them by their end. 0 KiB = the peak is not known."""
-    peak_mb = round(peak_kib / 1024, 1) if peak_kib else None
-    _write(run, f"{STEPS_FOLDER}/{number:03}.json", {"step": step, "seconds": round(seconds, 2), "peak_mb": peak_mb})
+def record_begin(run: str, step: str, attempts: int = 1) -> None:
+    """Keep that a step has begun, so many times more than it had."""
+    name = _step_file(step)
+    _write(run, name, {"step": step, "attempts": _attempts(run, name) + attempts, "seconds": None, "peak_mb": None})
+
+
+def record_step(run: str, step: str, seconds: float, peak_kib: int = 0) -> None:
+    """Keep what the last attempt of a step took. 0 KiB = the peak is not known; peak_mb is in MiB."""
+    name, peak_mb = _step_file(step), round(peak_kib / 1024, 1) if peak_kib else None
+    _write(run, name, {"step": step, "attempts": max(1, _attempts(run, name)), "seconds": round(seconds, 2),
+                       "peak_mb": peak_mb})
 
 
 def record_training(run: str, name: str, model: Path) -> None:
@@ -125,6 +132,18 @@ def record_message(run: str, message: dict, text: str) -> None:
     """Keep what was told of the run, as JSON and to read."""
     _write(run, MESSAGE, message)
     storage.write_bytes(storage.join(run, MESSAGE_TEXT), text.encode())
+
+
+def _step_file(step: str) -> str:
+    return f"{STEPS_FOLDER}/{_plain(step)}.json"
+
+
+def _attempts(run: str, name: str) -> int:
+    """How often the step has begun, as its record says; 0 without one that can be read."""
+    try:
+        return int(json.loads(storage.read_versioned(storage.join(run, name)).data or b"")["attempts"])
+    except (ValueError, KeyError, TypeError):
+        return 0
 
 
 def _write(run: str, name: str, content: dict) -> None:

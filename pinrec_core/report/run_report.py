@@ -17,8 +17,10 @@ from typing import Any
 from pinrec_core import storage
 from pinrec_core.release.outcome import BASELINE_RULE
 from pinrec_core.report.history import OUTCOME, last_runs
+from pinrec_core.report.next_step import advice
 from pinrec_core.report.released import releases_of
 from pinrec_core.report.run_facts import RunFacts, RunStatus, read_facts, summary_rows
+from pinrec_core.report.standing import live_beside, registry_of
 
 REPORT = "report.html"
 SURFACES_FOLDER = "surfaces"
@@ -51,9 +53,10 @@ def write_run_report(run_dir: str | Path, *, status: RunStatus | str | None = No
 
 def _pages(run: str, facts: RunFacts, outcome: dict[str, Any]) -> tuple[str, dict[str, str]]:
     """What draws them is loaded here: an outcome alone is told without."""
-    from pinrec_core.report.pages.render import render
+    from pinrec_core.report.pages.render import Beside, render
 
-    return render(outcome, facts, last_runs(run, outcome), releases_of(run, facts))
+    beside = Beside(last_runs(run, outcome), releases_of(run, facts), live_beside(run), advice(facts, registry_of(run)))
+    return render(outcome, facts, beside)
 
 
 def outcome_of(facts: RunFacts, run_id: str, report: str) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-import resource
 import signal
 from typing import NamedTuple
+
+from pinrec_core.training.memory import peak_kib
 
 _MEMORY = re.compile(r"MemoryError|OutOfMemory|out of memory|can't allocate memory|not enough memory")
 _SHELL = 128  # a shell, and so a pod, tells signal N as exit code 128 + N
@@ -42,9 +43,8 @@ def is_memory_error(error: BaseException) -> bool:
 
 def memory_in_words(step: str, error: BaseException) -> str:
     """One sentence for a step of this process that ended with an error that `is_memory_error`."""
-    used = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-    return f"memory ran out ({said.rstrip(': ')}); {_used(used)}; {more_memory(step)}"
+    return f"memory ran out ({said.rstrip(': ')}); {_used(peak_kib())}; {more_memory(step)}"
 
 
 def more_memory(step: str) -> str:

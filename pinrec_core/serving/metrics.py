@@ -29,14 +29,14 @@ class Metrics:
                                   buckets=_SECONDS, **common)
         self._batch = Histogram("pinrec_batch_requests", "Requests computed together.", buckets=_BATCHES, **common)
         self.queue = Gauge("pinrec_queue_length", "Requests that wait.", multiprocess_mode="livesum", **common)
-        self._release = Gauge("pinrec_release_info", "Workers that answer with a release.", ("surface", "release_id"),
-                              multiprocess_mode="livesum", **common)
+        self._answering = _Holding("pinrec_release_info", "Workers that answer with a release.", self._registry)
+        self._refusing = _Holding("pinrec_refused_release_info", "Workers that could not load a release that is live.",
+                                  self._registry)
         self._refused = Counter("pinrec_releases_refused", "Releases that did not load.", ("surface",), **common)
         self._store = Counter("pinrec_store_failures", "Uses of the event store that failed, or were left out after a "
                               "failure.", ("what",), **common)
         self._dropped = Counter("pinrec_items_unknown", "Items of requests and stored events that the release does not "
                                 "know.", ("where",), **common)
-        self._told: set[tuple[str, str]] = set()
 
     def answered(self, route: str, surface: str, status: int, seconds: float) -> None:
         """One request is done."""
@@ -60,13 +60,10 @@ class Metrics:
         """A release was refused."""
         self._refused.labels(surface).inc()
 
-    def releases(self, live: dict[str, str]) -> None:
-        """These answer now, by surface; none of the others does any more."""
-        for labels in self._told - set(live.items()):
-            self._release.labels(*labels).set(0)
-        for labels in live.items():
-            self._release.labels(*labels).set(1)
-        self._told |= set(live.items())
+    def releases(self, live: dict[str, str], refused: dict[str, str]) -> None:
+        """These answer now, and these are live and could not be loaded, by surface; none of the others any more."""
+        self._answering.are(live)
+        self._refusing.are(refused)
 
     def text(self) -> bytes:
         """Of all workers, in Prometheus's format."""
@@ -77,6 +74,27 @@ class Metrics:
         everybody = CollectorRegistry()
         MultiProcessCollector(everybody)
         return generate_latest(everybody)
+
+
+class _Holding:
+    """A gauge that is 1 for every release, by surface, that something holds of in this process, and 0 once it does not.
+
+    A counter would not do for an alert: one that appears with its first 1 has never increased, as Prometheus sees it.
+    """
+
+    def __init__(self, name: str, documentation: str, registry: CollectorRegistry):
+        """Workers are added up."""
+        self._gauge = Gauge(name, documentation, ("surface", "release_id"), multiprocess_mode="livesum",
+                            registry=registry)
+        self._told: set[tuple[str, str]] = set()
+
+    def are(self, now: dict[str, str]) -> None:
+        """Release id by surface."""
+        for labels in self._told - set(now.items()):
+            self._gauge.labels(*labels).set(0)
+        for labels in now.items():
+            self._gauge.labels(*labels).set(1)
+        self._told |= set(now.items())
 
 
 def _forget_dead(folder: Path) -> None:

@@ -69,8 +69,8 @@ class Releases:
         for surface, release_id in wanted.items():
             if not self._is_settled(surface, release_id):
                 self._replace(surface, release_id)
+        self._metrics.releases(self._ids(), {surface: refusal.release_id for surface, refusal in self.refused.items()})
         if self._ids() != before:
-            self._metrics.releases(self._ids())
             _settle_memory()
 
     def _watch(self, stopped: threading.Event) -> None:

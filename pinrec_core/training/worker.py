@@ -1,7 +1,8 @@
 """One process of a training:  python -m pinrec_core.training.worker JOB.json
 
 Exits with 0 when done, 1 when failed (failure-RANK.json beside JOB.json says why), 75 when it was asked to stop and
-has written its place. torchrun and Kubeflow Trainer start several; training finds the others by torchrun's environment.
+has written its place. However it ends, peak-RANK.json says how much memory it had. torchrun and Kubeflow Trainer start
+several; training finds the others by torchrun's environment.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from pinrec_core.errors import EXIT_PREEMPTED, ConfigError, PinrecError, Preempted
 from pinrec_core.training.failure import record_failure
 from pinrec_core.training.job import read_job
+from pinrec_core.training.memory import record_peak
 
 logger = logging.getLogger("pinrec")
 LOG_FORMAT = "%(levelname)s %(message)s"  # whoever started the worker takes the level off again
@@ -26,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     logger.setLevel(logging.INFO)
     if len(arguments) != 1:
         raise ConfigError(f"one job file is wanted, got {list(arguments)}")
-    path = Path(arguments[0])
+    path, rank = Path(arguments[0]), int(os.environ.get("RANK", "0"))
     try:
         read_job(path).run()
         return 0
@@ -34,11 +36,13 @@ def main(arguments: Sequence[str]) -> int:
         logger.warning("%s", stopped)
         return EXIT_PREEMPTED
     except Exception as error:
-        record_failure(path.parent, error, int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+        record_failure(path.parent, error, rank, int(os.environ.get("WORLD_SIZE", "1")))
         if isinstance(error, PinrecError):
             logger.error("%s", error)
             return 1
         raise
+    finally:
+        record_peak(path.parent, rank)
 
 
 if __name__ == "__main__":

@@ -65,15 +65,15 @@ def to_the_model(made: Steps) -> None:
     events, here = made.folder / "data/events", {"registry": made.registry, "run_id": "run-1"}
     date = max(path.name for path in events.iterdir()).removeprefix("date=")
     made.run("aggregate_logs", "log", "aggregate", events=str(events), catalog=str(made.folder / "data/catalog"),
-             date=date, store=made.bucket, dataset=made.new(dsl.Dataset, "dataset"),
+             date=date, store=made.bucket, registry=made.registry, dataset=made.new(dsl.Dataset, "dataset"),
              metrics=made.new(dsl.Metrics, "counts"))
     made.run("validate_data", "validate", dataset="dataset", validation=made.new(dsl.Artifact, "validation"),
              summary=made.new(dsl.Markdown, "checks"), **here)
-    made.run("pretrain", "model", "pretrain", "launch", dataset="dataset", store=made.bucket,
+    made.run("pretrain", "model", "pretrain", "launch", dataset="dataset", store=made.bucket, registry=made.registry,
              base=made.new(dsl.Model, "base"), curve=made.new(dsl.Artifact, "curve"),
              metrics=made.new(dsl.Metrics, "pretrained"))
     made.run("finetune", "finetune", "launch", dataset="dataset", base="base", surface="home", store=made.bucket,
-             model=made.new(dsl.Model, "model"), metrics=made.new(dsl.Metrics, "finetuned"))
+             registry=made.registry, model=made.new(dsl.Model, "model"), metrics=made.new(dsl.Metrics, "finetuned"))
 
 
 def to_the_release(made: Steps) -> None:
@@ -87,7 +87,7 @@ def to_the_release(made: Steps) -> None:
              verdict=made.new(dsl.Artifact, "verdict"), summary=made.new(dsl.Markdown, "judged"), **here)
     built = made.run("build_index", "generation", "index", dataset="dataset", verdict="verdict", surface="home",
                      release=made.new(dsl.Artifact, "release"), **here)
-    made.run("verify_release", "index", dataset="dataset", release_id=built,
+    made.run("verify_release", "index", dataset="dataset", release_id=built, surface="home",
              metrics=made.new(dsl.Metrics, "verified"), **here)
     made.run("promote", verdict="verdict", release_ids=[built], go_live=True,
              summary=made.new(dsl.Markdown, "promoted"), **here)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from kfp import dsl
+from quoted import says
 from steps_of_a_run import Steps, call
 
 from pinrec_core import storage
@@ -53,9 +54,11 @@ def test_removed_data_are_refused_in_words_and_the_run_says_so(steps: Steps, tmp
     away = Reference.model_validate_json(Path(steps.artifacts["dataset"].path).read_bytes())
     gone = away.model_copy(update={"uri": f"{steps.bucket}/datasets/gone"})
     (tmp_path / "dataset").write_text(gone.model_dump_json())
-    with pytest.raises(PinrecError, match="gone: no longer in the store"):
+    with pytest.raises(PinrecError, match="gone: no longer in the store") as raised:
         call("validate_data", dataset=dsl.Dataset(uri=str(tmp_path / "dataset")), registry=str(tmp_path / "registry"),
              validate=steps.sections["validate"], run_id="run-1", validation=dsl.Artifact(uri=str(tmp_path / "found")),
              summary=dsl.Markdown(uri=str(tmp_path / "summary")))
     kept = json.loads((tmp_path / "registry/runs/run-1/failure.json").read_bytes())
-    assert kept["step"] == "validate-data" and "no longer in the store" in kept["message"]
+    assert kept["step"] == "validate-data" and kept["message"] == str(raised.value)
+    says("...: no longer in the store, or never whole; run the step that wrote ... again, without the cache",
+         raised.value)

@@ -9,13 +9,15 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from kfp import dsl
+from quoted import says
 
-from components.artifacts import describe, failure_kept, folder_of, log_metrics
+from components.artifacts import describe, folder_of, log_metrics, recorded
 from components.image import IMAGE, RUN_UID
 from pinrec_core.config import Config
 from pinrec_core.errors import DataError, MemoryRanOut
@@ -132,7 +134,7 @@ def test_a_step_that_fails_leaves_its_reason_and_its_last_words(dataset, config,
 
 def test_what_a_failing_step_logged_last_is_kept_and_the_listener_goes(tmp_path):
     handlers = logging.getLogger().handlers[:]
-    with pytest.raises(ZeroDivisionError), failure_kept(str(tmp_path), "run-1/for-loop-1", "gate"):
+    with pytest.raises(ZeroDivisionError), recorded(str(tmp_path), "run-1/for-loop-1", "gate"):
         for n in range(99):
             logging.getLogger("pinrec").warning("line %d", n)
         1 / 0  # noqa: B018
@@ -140,9 +142,9 @@ def test_what_a_failing_step_logged_last_is_kept_and_the_listener_goes(tmp_path)
     assert kept["lines"][:2] == ["WARNING line 89", "WARNING line 90"]
     assert kept["message"] == kept["lines"][-1] == "ZeroDivisionError: division by zero"
     assert logging.getLogger().handlers == handlers
-    with failure_kept(str(tmp_path), "run-2", "gate"):
+    with recorded(str(tmp_path), "run-2", "gate"):
         pass
-    assert not list(Path(tmp_path, "runs/run-2").rglob("*.json"))
+    assert not Path(tmp_path, "runs/run-2/failure.json").exists()
 
 
 @pytest.mark.parametrize("section", ["{}", "no JSON"])
@@ -167,7 +169,6 @@ def told(registry: Path) -> dict:
     component("notify").python_func(registry=str(registry), run_id="run-1", notify="{}",
                                     page=dsl.HTML(uri=str(registry / "page.html")))
     assert [path.name for path in (registry / "runs").iterdir()] == ["run-1"], "what the pods have left is taken over"
-    assert not (registry / "runs/run-1/begun").exists()
     return json.loads((registry / "runs/run-1/message.json").read_text())
 
 
@@ -188,8 +189,8 @@ def test_a_cached_step_that_fails_on_a_cluster_is_told_by_name_and_reason(tmp_pa
 
 KILLED = """
 import os, signal, sys
-from components.artifacts import failure_kept
-with failure_kept(sys.argv[1], sys.argv[2], sys.argv[3]):
+from components.artifacts import recorded
+with recorded(sys.argv[1], sys.argv[2], sys.argv[3]):
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -199,16 +200,63 @@ def test_a_step_whose_pod_was_killed_is_told_as_begun(tmp_path, pod, run, step):
     killed = subprocess.run([sys.executable, "-c", KILLED, tmp_path, run, step], check=False, cwd=ROOT)
     assert killed.returncode == -signal.SIGKILL
     failed = told(tmp_path)["failed"]
+    assert record(tmp_path, step) == {"step": step, "attempts": 1, "seconds": None, "peak_mb": None}
+    assert f"{step} – – began and did not end" in page_of(tmp_path)
     key = step.split()[0].replace("-", "_")
     assert failed["step"] == step and failed["message"].startswith("began and was ended before it could say why")
     assert f"targets.NAME.steps.{key}.memory" in failed["message"] and f"{key}.timeout_s" in failed["message"]
 
 
-def test_a_step_that_ended_well_leaves_no_mark(tmp_path, pod):
-    for run in ("", "run-1"):
-        with failure_kept(str(tmp_path), run, "pretrain"):
+def record(registry: Path, step: str) -> dict:
+    """What is kept of a step of run-1."""
+    return json.loads((registry / f"runs/run-1/steps/{step}.json").read_text())
+
+
+def page_of(registry: Path) -> str:
+    """The words of run-1's report."""
+    return " ".join(re.sub("<[^>]*>", " ", (registry / "runs/run-1/report.html").read_text()).split())
+
+
+@pytest.mark.parametrize(("run", "step"), [("", "pretrain"), ("run-1/for-loop-1", "build-index home")])
+def test_a_step_leaves_what_its_last_attempt_took_and_how_many_there_were(tmp_path, pod, run, step):
+    assert subprocess.run([sys.executable, "-c", KILLED, tmp_path, run, step], check=False, cwd=ROOT).returncode
+    with pytest.raises(DataError), recorded(str(tmp_path), run, step):
+        raise DataError("no rows")
+    with recorded(str(tmp_path), run, step) as took:
+        time.sleep(0.05)
+        took.others_kib(1 << 30)  # a training in another pod
+    told(tmp_path)
+    kept = record(tmp_path, step)
+    assert kept == {"step": step, "attempts": 3, "seconds": kept["seconds"], "peak_mb": 1 << 20}
+    assert 0.05 <= kept["seconds"] < 1
+    assert "1,048,576 attempt 3" in page_of(tmp_path)
+
+
+def test_a_run_that_is_started_again_counts_the_attempts_of_cached_steps_on(tmp_path, pod):
+    for _ in range(2):
+        with recorded(str(tmp_path), "", "pretrain"):
             pass
+        assert told(tmp_path)["failed"] is None
+    assert record(tmp_path, "pretrain")["attempts"] == 2
+
+
+def test_what_a_step_took_and_cannot_be_kept_is_logged_and_stops_nothing(tmp_path, caplog):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/run-1").write_text("a file, where a folder is wanted")
+    with recorded(str(tmp_path), "run-1", "gate"):
+        pass
+    assert [line.split(" (")[0].split(":")[0] for line in caplog.messages] == [
+        "the begin of gate is not marked", "what gate took"]
+
+
+@pytest.mark.parametrize("broken", ["{ half", "[]", '{"step": "../x", "attempts": 1, "seconds": 1, "peak_mb": 1}',
+                                    '{"step": "gate", "attempts": "many", "seconds": 1, "peak_mb": 1}'])
+def test_a_broken_record_of_a_pod_is_left_out(tmp_path, pod, broken, caplog):
+    folder = tmp_path / "runs" / pod / "steps"
+    folder.mkdir(parents=True)
+    (folder / "gate.json").write_text(broken)
     assert told(tmp_path)["failed"] is None
+    assert not (tmp_path / "runs/run-1/steps/gate.json").exists()
 
 
 def test_what_a_broken_failure_of_a_pod_says_is_left_out(tmp_path, pod):
@@ -219,9 +267,11 @@ def test_what_a_broken_failure_of_a_pod_says_is_left_out(tmp_path, pod):
 
 
 def test_memory_that_runs_out_is_told_with_what_was_used_and_what_to_raise(tmp_path):
-    with pytest.raises(MemoryRanOut) as raised, failure_kept(str(tmp_path), "run-1", "build-index home"):
+    with pytest.raises(MemoryRanOut) as raised, recorded(str(tmp_path), "run-1", "build-index home"):
         np.empty(1 << 60, np.uint8)
     message = json.loads((tmp_path / "runs/run-1/failure.json").read_text())["message"]
     assert message == str(raised.value)
     assert re.match(r"memory ran out \(\w*MemoryError: Unable to allocate .*\); it had \d+ MiB at its peak; give it "
                     r"more \(on a cluster targets.NAME.steps.build_index.memory", message)
+    says("memory ran out (...); it had ... MiB at its peak; give it more (on a cluster targets.NAME...memory; here "
+         "free some) or less to do", raised.value)

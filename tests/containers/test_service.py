@@ -13,13 +13,14 @@ from pinrec_core.registry import read_aliases
 
 SECOND = 1_000_000_000  # the engine counts nanoseconds
 SOON = {"interval": SECOND, "start_period": SECOND, "retries": 3}  # the image's command, asked more often
+PATIENT = SOON | {"start_period": 60 * SECOND}  # an answer ends it at once; a busy machine starts slowly
 WAIT_S = 120
 
 
-def served(registry: Path) -> dict:
+def served(registry: Path, healthcheck: dict) -> dict:
     """Options of a container that sees a registry, read-only."""
     return {"mounts": [Mount(target="/registry", source=str(registry), type="bind", read_only=True)],
-            "healthcheck": SOON}
+            "healthcheck": healthcheck}
 
 
 def health(container: Container) -> str:
@@ -40,7 +41,7 @@ ASK = ("import json, urllib.request as r; b = json.dumps({'surface': 'home', 'us
 
 
 def test_a_service_with_live_releases_is_healthy_and_answers(started, promoted):
-    container = started(SERVE, **served(promoted.registry))
+    container = started(SERVE, **served(promoted.registry, PATIENT))
     assert health(container) == "healthy", container.attrs["State"]["Health"]
     code, output = container.exec_run(["python", "-c", ASK])
     assert code == 0, output
@@ -51,7 +52,7 @@ def test_a_service_with_live_releases_is_healthy_and_answers(started, promoted):
 
 
 def test_a_service_with_nothing_to_serve_is_not(started, tmp_path):
-    container = started(SERVE, **served(tmp_path))
+    container = started(SERVE, **served(tmp_path, SOON))
     assert health(container) == "unhealthy"
     assert "not ready (503)" in container.attrs["State"]["Health"]["Log"][-1]["Output"]
 

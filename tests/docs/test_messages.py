@@ -1,8 +1,6 @@
-"""Every message that the documentation quotes is one that the code has, and that a test provokes and reads.
+"""Every message that a page quotes is provoked by a test, which compares all of it: what counts, and how: quoted.py.
 
-A quoted message stands in a block of its own lines and begins with `error:`, `Failed:` or the like; `...` in it stands
-for what differs. Its fixed parts must be those of one string of the sources, and some words of one of them, in a row,
-must stand in a string of a test outside this folder: what tests look for in a message is shorter than the message.
+What is said at run time is compared there. Here the sources of the tests are read: whose words `says` is given.
 """
 
 from __future__ import annotations
@@ -10,121 +8,118 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
-from page import ROOT
+import quoted
+from quoted import ROOT, Message, messages, quoted_by, says
 
-QUOTED = re.compile(r"^ *(error|rejected|preempted|too old|Failed|Rejected|not sent)(: |, )")
-FIXED = 10  # characters of a part that tells a message from others
-IN_A_ROW = 3  # words of a part that a test has; all of a part with fewer
-GAP = re.compile(r"\0|\.\.\.|\{\w*\}|\.\*\??|\[[^\]]*\]\+?(?:\{\d+\})?|\\d\+?")  # what differs: in pages, code, regexes
+from pinrec_core.errors import DataError, Preempted, ReleaseRejected
 
-
-class Message(NamedTuple):
-    """A quoted message."""
-
-    where: str
-    text: str
+NOT_RUN = ("tests/containers", "tests/docs/test_messages.py")  # make test-containers alone; and what is below
+SAYS_SO = re.compile(r"^ *(?:(?:error|rejected|preempted|too old|not sent|Failed|Rejected)(?:: |, )|{\"error\")",
+                     re.MULTILINE)
 
 
-def messages() -> Iterator[Message]:
-    """All that the pages quote; a message that goes on in the next lines of an indented block is joined."""
-    for page in sorted((ROOT / "docs").rglob("*.md")):
-        lines = page.read_text("utf-8").splitlines()
-        fenced = False
-        for number, line in enumerate(lines, 1):
-            fenced ^= line.startswith("```")
-            if QUOTED.match(line) and (fenced or line.startswith("    ")):
-                rest = [] if fenced else _continued(lines[number:])
-                yield Message(f"{page.relative_to(ROOT)}:{number}", " ".join([line.strip(), *rest]))
-
-
-def _continued(lines: list[str]) -> Iterator[str]:
-    for line in lines:
-        if not line.startswith("    ") or QUOTED.match(line):
-            return
-        yield line.strip()
-
-
-def fixed_parts(text: str) -> list[str]:
-    """What a message always has, in pieces long enough to tell it by."""
-    parts = (" ".join(part.replace("\\", "").split()).strip(" :;,().'") for part in GAP.split(text))
-    return [part for part in parts if len(part) >= FIXED]
-
-
-def words_in_a_row(part: str, count: int) -> set[tuple[str, ...]]:
-    """Every `count` words of a part that follow each other."""
-    words = re.findall(r"\w+", part)
-    return {tuple(words[start:start + count]) for start in range(len(words) - count + 1)}
-
-
-def strings_of(*folders: str) -> Iterator[str]:
-    """Every string in the code below folders; docstrings are none."""
-    for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
-        if "tests/docs" not in path.as_posix():
-            yield from _literals(ast.parse(path.read_text("utf-8")))
-
-
-def _literals(tree: ast.AST) -> Iterator[str]:
-    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)
-              if part is not node}
-    told = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+def calls(source: str) -> Iterator[tuple[int, str | None]]:
+    """(line, words) of every call of `says` in a source; None for words that are no literal, or not in a test."""
+    tree = ast.parse(source)
+    tests = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    inside = {id(node) for test in tests for node in ast.walk(test)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.JoinedStr):
-            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "\0" for part in node.values)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside | told:
-            yield node.value
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "says":
+            words = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+            yield node.lineno, words if id(node) in inside else None
 
 
-@cache
-def in_the_code() -> list[list[str]]:
-    """Parts of the strings of the product."""
-    return [parts for text in strings_of("pinrec_core", "components", "pipelines") if (parts := fixed_parts(text))]
+@pytest.fixture(scope="module")
+def claims() -> dict[str, str]:
+    """Words -> a test that claims them."""
+    found = {}
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        where = path.relative_to(ROOT).as_posix()
+        if not where.startswith((*NOT_RUN, "tests/quoted.py")):
+            for line, words in calls(path.read_text("utf-8")):
+                assert words, f"{where}:{line}: says() wants the words as a literal, in a test"
+                found[words] = f"{where}:{line}"
+    return found
 
 
-@cache
-def in_the_tests() -> set[tuple[str, ...]]:
-    """Two to IN_A_ROW words in a row of the strings of all tests but these."""
-    return {words for text in strings_of("tests") for part in GAP.split(text.replace("\\", ""))
-            for count in range(2, IN_A_ROW + 1) for words in words_in_a_row(part, count)}
+@pytest.mark.parametrize("message", messages(), ids=lambda message: message.where)
+def test_a_test_provokes_it(claims, message):
+    assert message.text in claims, f"{message.where} quotes what no test provokes; hand it to quoted.says there"
 
 
-MESSAGES = list(messages())
+def test_no_test_claims_what_no_page_quotes(claims):
+    known = {message.text for message in messages()}
+    assert {where: words for words, where in claims.items() if words not in known} == {}
 
 
-def test_messages_are_found():
-    assert len(MESSAGES) > 30
-    assert fixed_parts("error: ...: no run folder; ... below runs/ (n = ...)") == ["no run folder", "below runs/ (n ="]
+def test_a_message_stands_where_it_is_found():
+    for page in quoted.pages():
+        elsewhere = SAYS_SO.search(quoted.other_blocks(page.read_text("utf-8")))
+        assert not elsewhere, f"{page.name}: {elsewhere and elsewhere[0]}... stands in a block that is not `text`"
+        executed = page.relative_to(ROOT).as_posix() in quoted.EXECUTED
+        assert executed or "```\n\n```text" not in page.read_text("utf-8"), f"{page.name}: whose output is compared?"
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.where)
-def test_the_code_says_it(message):
-    said = fixed_parts(message.text.split(": ", 1)[-1])
-    assert said, "nothing in it that always is the same"
-    known = [parts for parts in in_the_code() if all(part in " ".join(message.text.split()) for part in parts)
-             or all(any(part in own for own in parts) for part in said)]
-    assert any(max(map(len, parts)) >= FIXED for parts in known), message.text
+def test_what_is_quoted_is_found():
+    page = ("It says `... is odd here` or \"... is even\n here\", see `pinrec run --json FILE`, `a = 1`, `two words`.\n"
+            "\n```text\nerror: ...: one\n  goes on\nFailed: two\n```\n\n    error: of a listing\n\n```toml\n[a]\n```\n")
+    assert [*quoted_by("docs/a.md", page)] == [
+        Message("docs/a.md:5", "error: ...: one goes on"), Message("docs/a.md:7", "Failed: two"),
+        Message("docs/a.md:1", "... is odd here"), Message("docs/a.md:1", "... is even here")]
+    assert SAYS_SO.search(quoted.other_blocks(page))
+    shown = "```sh\npinrec run\n```\n\n```text\nerror: shown\n```\n"
+    assert not [*quoted_by("docs/tour.md", shown)] and [*quoted_by("docs/other.md", shown)]
+    assert len(messages()) > 50 and {message.where.split(":")[0] for message in messages()} > {
+        "docs/runbook.md", "docs/failures.md", "docs/how-to/rejected.md", "docs/serving.md"}
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.where)
-def test_a_test_provokes_it(message):
-    parts = fixed_parts(message.text.split(": ", 1)[-1])
-    assert any(words_in_a_row(part, min(IN_A_ROW, len(part.split()))) & in_the_tests() for part in parts), message.text
+def test_a_claim_is_read_from_the_source():
+    source = ("def test_a():\n    quoted.says('one '\n 'message', error)\n    says(words, error)\n"
+              "def helper():\n    says('two', error)\n")
+    assert [*calls(source)] == [(2, "one message"), (4, None), (6, None)]
 
 
-def test_a_message_that_nobody_says_would_be_noticed():
-    made_up = Message("here", "error: ...: Jupiter aligns badly tonight; postpone everything")
+def test_what_nobody_provokes_and_what_nobody_quotes_would_be_noticed(claims):
+    with pytest.raises(AssertionError, match="no test provokes"):
+        test_a_test_provokes_it(claims, Message("here", "error: ...: Jupiter aligns badly tonight; postpone all"))
     with pytest.raises(AssertionError):
-        test_the_code_says_it(made_up)
-    with pytest.raises(AssertionError):
-        test_a_test_provokes_it(made_up)
+        test_no_test_claims_what_no_page_quotes(claims | {"Jupiter aligns badly": "here"})
+    with pytest.raises(AssertionError, match="no page quotes"):
+        says("Jupiter aligns badly", "Jupiter aligns badly")
+
+
+NO_TARGETS = "error: ...: no training targets; check the window, the surface and the user split"
+NO_STORE = "there is no event store"
+
+
+@pytest.mark.parametrize("said", [
+    DataError("home: no training targets; check the window, the surface and the users' split"),  # a changed word
+    DataError("home: no training targets; check the window, the surface and the user split, or wait"),  # more
+    DataError("no training targets; check the window, the surface and the user split"),  # less
+    Preempted("home: no training targets; check the window, the surface and the user split"),  # told as another kind
+    ReleaseRejected("home: no training targets; check the window, the surface and the user split"),
+    "home: no training targets; check the window, the surface and the user split"])
+def test_what_is_said_otherwise_would_be_noticed(said):
+    with pytest.raises(AssertionError, match="what was said is"):
+        says(NO_TARGETS, said)
+
+
+def test_all_of_it_is_compared():
+    says(NO_TARGETS, DataError("home: no training targets; check the window, the surface and the user split"))
+    says(NO_TARGETS, "12:00:00 INFO begins\nerror: home: no training targets; check the window, the surface and the "
+                     "user split\n")
+    says(NO_STORE, DataError(NO_STORE))
+    with pytest.raises(AssertionError, match="what was said is"):
+        says(NO_STORE, DataError(f"{NO_STORE} here"))
+    with pytest.raises(AssertionError, match="what was said is"):
+        says(NO_STORE, f"{NO_STORE} here\n")
 
 
 def test_metrics_of_the_runbook_are_those_of_the_service():
     page = (ROOT / "docs/runbook.md").read_text("utf-8")
     code = "".join(path.read_text("utf-8") for path in Path(ROOT / "pinrec_core/serving").rglob("*.py"))
     for name in set(re.findall(r"pinrec_[a-z_]+", page)):
-        assert name.removesuffix("_total") in code, name
+        assert re.sub("_(total|bucket)$", "", name) in code, name

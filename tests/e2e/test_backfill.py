@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from journey import LOOKBACK, backfill, run, small
+from quoted import says
 
 from pinrec_core.registry import read_aliases
 from pinrec_core.release.stored import release_manifest
@@ -69,6 +70,8 @@ def test_promotions_go_in_order_and_never_back(work, config):
     refused, _ = backfill(work, config, day(2), day(5), "--promote")
     assert refused.code == 1
     assert f"home: the live release is of {day(5)}, promoting {day(2)} would go back" in refused.err
+    says("error: home: the live release is of ..., promoting ... would go back behind it; begin with the day after, or "
+         "leave out --promote", refused.err)
     assert read_aliases(registry)[0] == aliases
 
 

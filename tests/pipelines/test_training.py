@@ -10,6 +10,7 @@ import yaml
 
 from components.image import IMAGE
 from pinrec_core.config import Config
+from pinrec_core.report.pages.steps import ORDER, REUSABLE
 from pipelines.arguments import pipeline_arguments
 
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,10 @@ def test_nothing_is_installed_at_run_time(spec):
 def test_every_step_is_there_and_cached_only_where_it_may_be(tasks):
     cached = {name for name, task in tasks.items() if task["cachingOptions"].get("enableCache")}
     assert (cached, set(tasks) - cached) == (CACHED, FRESH)
+
+
+def test_the_report_knows_the_steps_and_which_may_be_cached(tasks):
+    assert (set(REUSABLE), set(ORDER)) == (CACHED, set(tasks))
 
 
 def test_cached_tasks_know_nothing_of_the_run(tasks):

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from quoted import says
 
 from pinrec_core.errors import ConflictError
 from pipelines.work_lock import LOCK_NAME, only_one
@@ -39,7 +40,7 @@ def test_the_error_names_the_process_that_holds_the_folder(holder, tmp_path):
     with pytest.raises(ConflictError) as error, only_one(tmp_path):
         pass
     assert f"process {holder.pid} of " in str(error.value) and "pinrec run --config 'a b.toml'" in str(error.value)
-    assert "wait until it has ended, or pass another --work" in str(error.value)
+    says("error: ...: ... is at work there; wait until it has ended, or pass another --work", error.value)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from quoted import says
 
 from pinrec_core import registry
 from pinrec_core.errors import ConfigError, IntegrityError
@@ -29,8 +30,12 @@ def test_aliases_are_read_with_the_version_a_swap_needs(tmp_path):
 @pytest.mark.parametrize("content", ["", "[]", '{"revision": -1}', '{"surfaces": {"home": {"life": "r1"}}}'])
 def test_a_damaged_document_is_refused_not_read_as_empty(tmp_path, content):
     (tmp_path / "aliases.json").write_text(content)
-    with pytest.raises(IntegrityError, match="not an alias document"):
+    with pytest.raises(IntegrityError) as raised:
         registry.live_release(str(tmp_path), "home")
+    says("error: ...: not an alias document (... problems); restore it from the history of the registry's storage",
+         raised.value)
+    says("...aliases.json: not an alias document (... problems); restore it from the history of the registry's storage",
+         raised.value)
 
 
 @pytest.mark.parametrize("release_id", ["", "..", "a/b", "../../x", ".hidden", "a\\b"])

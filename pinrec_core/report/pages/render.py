@@ -3,37 +3,54 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pinrec_core.release.verdict import Decision
 from pinrec_core.report.history import PastRun
+from pinrec_core.report.next_step import LOOK_AT, Advice
 from pinrec_core.report.pages.data import data_view
+from pinrec_core.report.pages.head import against, headline, many_reasons
+from pinrec_core.report.pages.steps import step_rows
 from pinrec_core.report.pages.surface import surface_view
-from pinrec_core.report.pages.tables import statistic
+from pinrec_core.report.pages.tables import SLICES, statistic
 from pinrec_core.report.plots import counts, scores
 from pinrec_core.report.released import Released
-from pinrec_core.report.run_facts import RunFacts, number, summary_rows
+from pinrec_core.report.run_facts import RunFacts, RunStatus, number, summary_rows
+from pinrec_core.report.standing import Live
 
 MOST_BYTES = 1_900_000  # of a page: what a browser and a mail still take; beyond it surfaces are shown in short
 _TEMPLATES = Path(__file__).parents[1] / "templates"
+_SAID = {"promote": "passed", "reject": "rejected"}  # a decision of the gate, for a reader: passing is not being live
+_STAYED = {RunStatus.REJECTED: " It is not live, because the run was rejected for other surfaces.",
+           RunStatus.FAILED: " It is not live, because the run failed."}
 
 
-def render(outcome: dict[str, Any], facts: RunFacts, past: list[PastRun],
-           releases: dict[str, Released]) -> tuple[str, dict[str, str]]:
+class Beside(NamedTuple):
+    """What is shown of the registry beside the run folder."""
+
+    past: list[PastRun]
+    releases: dict[str, Released]
+    live: list[Live]
+    advice: list[Advice]
+
+
+def render(outcome: dict[str, Any], facts: RunFacts, beside: Beside) -> tuple[str, dict[str, str]]:
     """The page of the run, and surface -> its own page; `outcome` is the content of outcome.json."""
-    rows = summary_rows(facts)
-    surfaces = [surface_view(name, facts, [row for row in rows if row.surface == name], releases.get(name))
+    rows, past, steps = summary_rows(facts), beside.past, step_rows(facts)
+    surfaces = [surface_view(name, facts, [row for row in rows if row.surface == name], beside.releases.get(name))
                 for name in _names(facts)]
     shared = {"outcome": outcome, "facts": facts, "rows": rows, "past": past, "data": data_view(facts),
-              "steps": _steps(facts), "steps_plot": Markup(counts.steps_plot(_seconds(facts)))}
-    own = {view["name"]: _page("surface.html.j2", **shared, surface=view, sentence=_sentence(view),
+              "live": beside.live, "advice": beside.advice, "steps": steps, "steps_plot": Markup(counts.steps_plot(
+                  [(row.step, row.seconds) for row in steps if row.seconds is not None]))}
+    own = {view["name"]: _page("surface.html.j2", **shared, surface=view, sentence=_sentence(view, facts.status),
                                training_plot=Markup(scores.training_plot("training", view["training"])),
                                runs_plot=Markup(_runs_plot(past, [view])))
            for view in surfaces}
-    drawn = {"recall_plot": Markup(scores.recall_plot(rows)), "runs_plot": Markup(_runs_plot(past, surfaces)),
+    drawn = {"headline": headline(outcome, facts, surfaces), "reasons": many_reasons(facts),
+             "recall_plot": Markup(scores.recall_plot(rows)), "runs_plot": Markup(_runs_plot(past, surfaces)),
              "training_plot": Markup(scores.training_plot("training", facts.training))}
     for whole in range(len(surfaces), -1, -1):
         page = _page("run.html.j2", **shared, **drawn, surfaces=surfaces, whole=whole)
@@ -45,12 +62,13 @@ def render(outcome: dict[str, Any], facts: RunFacts, past: list[PastRun],
 def _page(template: str, **shown: Any) -> str:
     environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=told, count=_count, signed=_signed, interval=_interval,
-                               statistic=statistic)
+    environment.filters.update(number=told, count=_count, signed=_signed, interval=_interval, statistic=statistic,
+                               against=against, said=lambda verdict: _SAID.get(verdict, verdict))
+    environment.globals.update(look_at=LOOK_AT, slice_kinds=SLICES)
     return environment.get_template(template).render(**shown)
 
 
-def _sentence(view: dict[str, Any]) -> str:
+def _sentence(view: dict[str, Any], status: RunStatus) -> str:
     """A surface in one sentence: why not, or what it reaches."""
     if view["judged"] and view["judged"].reasons:
         return f"{view['name']} is rejected: {'; '.join(view['judged'].reasons)}."
@@ -58,7 +76,7 @@ def _sentence(view: dict[str, Any]) -> str:
     reached = f"{row.metric} {told(row.recall)} (n = {_count(row.n)})" if row and row.recall is not None else \
         "nothing was measured"
     word = {"promote": "passes", "reject": "is rejected"}.get(view["card"]["verdict"], "was not judged")
-    return f"{view['name']} {word}: {reached}."
+    return f"{view['name']} {word}: {reached}.{_STAYED.get(status, '') if word == 'passes' else ''}"
 
 
 def _names(facts: RunFacts) -> list[str]:
@@ -77,15 +95,6 @@ def _point(run: PastRun, view: dict[str, Any]) -> scores.Point | None:
     cell = run.metric(view["name"], view["headline"])
     value = number(cell.get("value"))
     return None if value is None else scores.Point(run.run_id, value, number(cell.get("low")), number(cell.get("high")))
-
-
-def _steps(facts: RunFacts) -> list[dict[str, Any]]:
-    return [{"step": str(step.get("step", "?")), "seconds": number(step.get("seconds")),
-             "peak_mb": number(step.get("peak_mb"))} for step in facts.steps.values()]
-
-
-def _seconds(facts: RunFacts) -> list[tuple[str, float]]:
-    return [(step["step"], step["seconds"]) for step in _steps(facts) if step["seconds"] is not None]
 
 
 def told(value: Any) -> str:

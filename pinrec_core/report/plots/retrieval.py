@@ -8,7 +8,20 @@ from typing import Any
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, NullLocator
 
-from pinrec_core.report.plots.svg import FAINT, HEAT, INK, MARKERS, PAGE, SERIES, drawing, grid, legend, svg
+from pinrec_core.report.plots.svg import (
+    FAINT,
+    HEAT,
+    INK,
+    MARKERS,
+    OTHER,
+    PAGE,
+    SERIES,
+    SMALL,
+    drawing,
+    grid,
+    legend,
+    svg,
+)
 from pinrec_core.report.run_facts import number
 
 _STEP = 0.25  # of log2 of a lift, from one colour to the next
@@ -24,8 +37,8 @@ def lift_plot(surface: str, outcomes: dict[str, Any]) -> str:
                 axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=HEAT[_level(lift)], edgecolor=FAINT))
                 told = "–" if lift is None else f"{lift:.2f} ×"
                 axes.text(x, y - 0.12, told, ha="center", va="center", fontsize=11, color=INK)
-                axes.text(x, y + 0.22, f"recall {cell['value']:.3f}, n {cell['n']}", ha="center", va="center",
-                          fontsize=7.5, color=INK)
+                axes.text(x, y + 0.22, f"{cell['value']:.3f}, n {cell['n']:,}", ha="center", va="center",
+                          fontsize=SMALL, color=INK)
         axes.set_xticks(range(len(names)), names)
         axes.set_yticks(range(len(names)), names)
         axes.set_xlim(-0.5, len(names) - 0.5)
@@ -45,7 +58,7 @@ def pareto_plot(surface: str, pareto: dict[str, Any]) -> str:
         axes.plot(*zip(*places, strict=True), color=SERIES[0], marker="o", markersize=5, linewidth=1.3,
                   label=f"share of {first}")
         for (x, y), point in zip(places, pareto["points"], strict=True):
-            axes.annotate(f"{point['share']:.0%}", (x, y), textcoords="offset points", xytext=(5, 4), fontsize=8,
+            axes.annotate(f"{point['share']:.0%}", (x, y), textcoords="offset points", xytext=(5, 4), fontsize=SMALL,
                           color=INK)
         axes.plot(*([cell["value"]] for cell in pareto["usual"]), "D", color=SERIES[1], markersize=7,
                   markeredgecolor=PAGE, label="usual shares")
@@ -70,7 +83,7 @@ def ann_plot(surface: str, curve: dict[str, Any], least: float | None) -> str:
         for rung in rungs:
             chosen = rung["setting"] == curve.get("setting")
             axes.annotate(f"{rung['setting']}{' chosen' if chosen else ''}", (rung["p50_ms"], rung["recall"]),
-                          textcoords="offset points", xytext=(4, -10), fontsize=8, color=INK)
+                          textcoords="offset points", xytext=(4, -10), fontsize=SMALL, color=INK)
         if least is not None:
             axes.axhline(least, color=SERIES[2], linewidth=1.2, linestyle=(0, (4, 2)), label="least recall")
         axes.set_xscale("log")
@@ -94,8 +107,8 @@ def map_plot(surface: str, item_map: dict[str, Any]) -> str:
                 continue
             own = place < len(names) - 1
             axes.plot(*zip(*mine, strict=True), MARKERS[place % len(MARKERS)] if own else ".", linestyle="none",
-                      zorder=3 if own else 2, color=SERIES[place % len(SERIES)] if own else FAINT, markersize=3.2,
-                      alpha=0.8, label=names[place],
+                      zorder=3 if own else 2, color=SERIES[place % len(SERIES)] if own else OTHER, markersize=3.2,
+                      alpha=0.8 if own else 1.0, label=names[place],
                       markeredgewidth=0.8 if own and MARKERS[place % len(MARKERS)] == "x" else 0)
         axes.set_xticks([])
         axes.set_yticks([])

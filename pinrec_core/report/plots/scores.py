@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from matplotlib.axes import Axes
 
-from pinrec_core.report.plots.svg import MARKERS, PAGE, SERIES, colour, drawing, grid, legend, svg
+from pinrec_core.report.plots.svg import MARKERS, PAGE, SERIES, SMALL, colour, drawing, grid, legend, svg
 from pinrec_core.report.run_facts import SummaryRow, number
 
 
@@ -27,7 +27,7 @@ def recall_plot(rows: list[SummaryRow]) -> str:
     with drawing(1.1 + 0.42 * len(rows)) as (figure, axes):
         for y, row in enumerate(reversed(rows)):
             _draw_row(axes, y, row)
-        axes.set_yticks(range(len(rows)), [f"{row.surface}\n{row.metric}" for row in reversed(rows)], fontsize=8)
+        axes.set_yticks(range(len(rows)), [f"{row.surface}\n{row.metric}" for row in reversed(rows)], fontsize=SMALL)
         axes.set_ylim(-0.6, len(rows) - 0.4)
         axes.set_xlim(left=0)
         axes.set_xlabel("share of targets found, mean over users")
@@ -45,12 +45,12 @@ def points_plot(name: str, label: str, points: list[Point], first: int, line: tu
         for y, point in enumerate(points):
             shade, marker = (SERIES[0], "o") if y < first else (SERIES[1], "D")
             if point.low is not None and point.high is not None:
-                axes.plot([point.low, point.high], [y, y], color=shade, linewidth=2, alpha=0.55)
+                axes.plot([point.low, point.high], [y, y], color=shade, linewidth=1.6)
             axes.plot([point.value], [y], marker, color=shade, markersize=5.5)
         if line:
             axes.axvline(line[1], color=SERIES[2], linewidth=1.3, linestyle=(0, (4, 2)), label=line[0])
             legend(figure, axes)
-        axes.set_yticks(range(len(points)), [point.name for point in points], fontsize=8)
+        axes.set_yticks(range(len(points)), [point.name for point in points], fontsize=SMALL)
         axes.set_ylim(len(points) - 0.4, -0.6)
         axes.set_xlim(left=0)
         grid(axes, "x")
@@ -69,9 +69,9 @@ def runs_plot(labels: list[str], surfaces: dict[str, list[Point | None]]) -> str
                       marker=MARKERS[i % len(MARKERS)], markersize=4.5, linewidth=1.3)
             for x, point in there:
                 if point.low is not None and point.high is not None:
-                    axes.plot([x, x], [point.low, point.high], color=colour(i), linewidth=1.2, alpha=0.5)
+                    axes.plot([x, x], [point.low, point.high], color=colour(i), linewidth=0.9)
         step = max(1, -(-len(labels) // 5))
-        axes.set_xticks(range(0, len(labels), step), labels[::step], fontsize=8)
+        axes.set_xticks(range(0, len(labels), step), labels[::step], fontsize=SMALL)
         axes.set_ylim(bottom=0)
         grid(axes, "y")
         legend(figure, axes, 4)
@@ -102,7 +102,7 @@ def training_plot(name: str, training: dict[str, list[dict]]) -> str:
 
 def _draw_row(axes: Axes, y: int, row: SummaryRow) -> None:
     if row.low is not None and row.high is not None:
-        axes.plot([row.low, row.high], [y, y], color=SERIES[0], linewidth=2.5, alpha=0.55)
+        axes.plot([row.low, row.high], [y, y], color=SERIES[0], linewidth=1.8)
     axes.plot([row.recall], [y], "o", color=SERIES[0], markersize=7, label="candidate, interval")
     if row.baseline_value is not None:
         axes.plot([row.baseline_value], [y], "D", color=SERIES[1], markersize=6, label="best baseline",

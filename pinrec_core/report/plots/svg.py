@@ -17,12 +17,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 # Stand-in colours while drawing -> CSS of the page. Series differ in hue, lightness and marker, not in hue alone.
-INK, FAINT, PAGE = "#010203", "#040506", "#070809"
+INK, FAINT, PAGE, OTHER = "#010203", "#040506", "#070809", "#0b0c0d"
 SERIES = ("#0a0b01", "#0a0b02", "#0a0b03", "#0a0b04", "#0a0b05", "#0a0b06")
 HEAT = tuple(f"#0c0d0{level}" for level in range(9))  # far below, ..., level, ..., far above
 MARKERS = "os^Dvx"
-WIDTH = 5.0  # inches
-_CSS = {INK: "var(--ink)", FAINT: "var(--line)", PAGE: "var(--page)"}
+WIDTH = 4.2  # inches, which a phone shows at 1.2 and a desk at 1.5 pixels a point
+SMALL = 8.5  # points: the least that can be read on a phone
+_CSS = {INK: "var(--ink)", FAINT: "var(--line)", PAGE: "var(--page)", OTHER: "var(--other)"}
 _CSS |= {colour: f"var(--series-{number})" for number, colour in enumerate(SERIES, 1)}
 _CSS |= {colour: f"var(--heat-{level})" for level, colour in enumerate(HEAT)}
 _SETTINGS = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "text.parse_math": False,
@@ -58,7 +59,7 @@ def legend(figure: Figure, axes: Axes, columns: int = 3, enlarged: float = 1.0) 
     handles, labels = axes.get_legend_handles_labels()
     distinct = dict(zip(labels, handles, strict=True))
     if distinct:
-        figure.legend(distinct.values(), distinct.keys(), fontsize=8, frameon=False, labelcolor=INK,
+        figure.legend(distinct.values(), distinct.keys(), fontsize=SMALL, frameon=False, labelcolor=INK,
                       loc="outside lower center", ncols=min(columns, len(distinct)), markerscale=enlarged)
 
 

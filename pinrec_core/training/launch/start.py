@@ -13,11 +13,13 @@ from pinrec_core.store import opened
 from pinrec_core.training.job import FinetuneJob, Job, write_job
 from pinrec_core.training.launch.child import run_local, run_torchrun
 from pinrec_core.training.launch.restarts import StopRequest, with_restarts
+from pinrec_core.training.memory import TellPeak, recorded_peak_kib
 
 
-def launch(job: Job, config: LaunchConfig) -> Manifest:
+def launch(job: Job, config: LaunchConfig, tell_peak: TellPeak = lambda kib: None) -> Manifest:
     """Run a job to its end, starting it again when it was killed, and return the manifest of its output.
 
+    `tell_peak` hears how much memory the workers had, wherever they ran and however they ended.
     Raises the error that ended the worker, TrainingError when it died too often or a TrainJob failed or took too long,
     ConfigError when the cluster refuses it, Preempted when this process was asked to stop by SIGTERM.
     """
@@ -26,9 +28,9 @@ def launch(job: Job, config: LaunchConfig) -> Manifest:
         if config.launcher is Launcher.TRAINJOB:
             from pinrec_core.training.launch.trainjob import launch_trainjob
 
-            launch_trainjob(job, config, stop)
+            launch_trainjob(job, config, stop, tell_peak)
         else:
-            _launch_child(job, config, stop)
+            _launch_child(job, config, stop, tell_peak)
     return read_manifest(job.output, "model")
 
 
@@ -55,11 +57,14 @@ def _inputs_here(job: Job) -> Iterator[Job]:
         yield job.model_copy(update=inputs)
 
 
-def _launch_child(job: Job, config: LaunchConfig, stop: StopRequest) -> None:
+def _launch_child(job: Job, config: LaunchConfig, stop: StopRequest, tell_peak: TellPeak) -> None:
     with _inputs_here(job) as job, tempfile.TemporaryDirectory(prefix="pinrec-job-") as folder:
         job_file = Path(folder, "job.json")
         write_job(job, job_file)
-        if config.launcher is Launcher.TORCHRUN:
-            with_restarts(job.name, lambda: run_torchrun(job.name, job_file, config.processes, stop), config, stop)
-        else:
-            with_restarts(job.name, lambda: run_local(job.name, job_file, stop), config, stop)
+        try:
+            if config.launcher is Launcher.TORCHRUN:
+                with_restarts(job.name, lambda: run_torchrun(job.name, job_file, config.processes, stop), config, stop)
+            else:
+                with_restarts(job.name, lambda: run_local(job.name, job_file, stop), config, stop)
+        finally:
+            tell_peak(recorded_peak_kib(job_file.parent))

@@ -28,6 +28,7 @@ from pinrec_core.training.launch.child import WORKER
 from pinrec_core.training.launch.pod_log import PodLog
 from pinrec_core.training.launch.restarts import StopRequest, judge, preempted, with_restarts
 from pinrec_core.training.launch.volume import SharedJob, share
+from pinrec_core.training.memory import TellPeak, recorded_peak_kib
 
 logger = logging.getLogger("pinrec")
 POLL_S = 5.0  # seconds between looks at the TrainJob
@@ -36,13 +37,16 @@ GONE_S = 120.0  # for a finished TrainJob of the same name to be removed
 TOO_LATE, NO_RUNTIME = "DeadlineExceeded", "TrainingRuntimeNotSupported"  # failures that starting again does not help
 
 
-def launch_trainjob(job: Job, config: LaunchConfig, stop: StopRequest) -> None:
+def launch_trainjob(job: Job, config: LaunchConfig, stop: StopRequest, tell_peak: TellPeak) -> None:
     """Train on the cluster and bring the model to `job.output`, again after a kill; see start.launch for the errors."""
     shared = share(job, config)
-    if not shared.is_done:
-        run = TrainJobRun(_client(config.trainjob), shared, config, stop)
-        with_restarts(job.name, run.attempt, config, stop)
-        run.delete()
+    try:
+        if not shared.is_done:
+            run = TrainJobRun(_client(config.trainjob), shared, config, stop)
+            with_restarts(job.name, run.attempt, config, stop)
+            run.delete()
+    finally:
+        tell_peak(recorded_peak_kib(shared.folder))
     shared.take_over(job.output)
 
 

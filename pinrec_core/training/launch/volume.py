@@ -1,7 +1,7 @@
 """What a step and its TrainJob share: a volume that both mount, with the inputs, the job and its output on it.
 
     <volume>/datasets/<fingerprint>   <volume>/models/<fingerprint>   inputs, copied once unless they lie there already
-    <volume>/jobs/<name>/             job.json, output, why workers failed; gone when the output has been taken over
+    <volume>/jobs/<name>/             job.json, output, how workers ended; gone when the output has been taken over
     <volume>/checkpoints/             where runs keep their place
 
 The name of a job follows from what it trains, on what and where: the same call finds what an earlier one has begun.

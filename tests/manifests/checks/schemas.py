@@ -17,7 +17,7 @@ from checks.built import Built, Finding, Object, Pod, name_of
 
 FOLDER = Path(__file__).parents[1] / "schemas"
 CUSTOM = {kind: json.loads((FOLDER / f"{kind.lower()}.schema.json").read_text("utf-8"))
-          for kind in ("InferenceService", "ServiceMonitor")}
+          for kind in ("InferenceService", "PrometheusRule", "ServiceMonitor")}
 VERSIONS = ("1.32", "1.37")  # the oldest that Kubeflow Trainer and KServe support, and the newest that is published
 
 

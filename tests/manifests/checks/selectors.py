@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from checks.built import Built, Finding, Object, Pod, name_of, namespace_of
@@ -23,6 +24,8 @@ def check(built: Built) -> Iterator[Finding]:
             yield Finding("selector", name_of(scaler), f"scales {target['kind']} {target['name']}, which is not built")
     for monitor in built.of("ServiceMonitor"):
         yield from _of_monitor(built, monitor)
+    for rules in built.of("PrometheusRule"):
+        yield from _of_rules(built, rules)
 
 
 def selected(built: Built, labels: dict[str, str], namespace: str) -> list[Pod]:
@@ -78,3 +81,12 @@ def _of_monitor(built: Built, monitor: Object) -> Iterator[Finding]:
         there = {port.get("name") for port in service["spec"]["ports"]}
         yield from (Finding("port", name_of(monitor), f"port {endpoint['port']!r} is not of {name_of(service)}")
                     for endpoint in monitor["spec"]["endpoints"] if endpoint["port"] not in there)
+
+
+def _of_rules(built: Built, rules: Object) -> Iterator[Finding]:
+    """A ServiceMonitor calls the job of what it scrapes as its Service is called."""
+    services = {found["metadata"]["name"] for found in built.of("Service")}
+    jobs = {job for group in rules["spec"]["groups"] for rule in group["rules"]
+            for job in re.findall(r'\bjob="([^"]*)"', str(rule.get("expr", "")))}
+    yield from (Finding("selector", name_of(rules), f"asks for job {job!r}, which no Service is called")
+                for job in sorted(jobs - services))

@@ -7,6 +7,7 @@ import time
 
 import pytest
 from kfp_server import send, silent
+from quoted import says
 
 FAILED, AGAIN = 1, 75
 LATE = silent(0.6)  # for one who is impatient
@@ -47,6 +48,18 @@ def test_the_line_says_what_was_asked(pinrec, server, what, path):
     server.fail(path, 403)
     done = pinrec(*COMMANDS["submit"], "--wait")
     assert done.code == FAILED and what in one_line(done) and "403 Forbidden" in one_line(done)
+
+
+def test_a_refusal_is_what_the_pages_say(pinrec, server):
+    server.fail("POST /runs", 403, body='{"message": "User is not authorized"}')
+    line = one_line(pinrec(*COMMANDS["submit"]))
+    says("error: http...: create run '...': 403 Forbidden: ...; this token's account may not do that in namespace "
+         "kubeflow; have the role granted, or use another token", line)
+    says("error: ...: 403 ...; this token's account may not do that in namespace ...; have the role granted, or use "
+         "another token", line)
+    server.fail(".", 401)
+    says("error: ...: 401 ...; put a token that is valid into environment variable ... (targets.*.token_env)",
+         one_line(pinrec(*COMMANDS["list"])))
 
 
 def test_what_changes_nothing_is_tried_again(pinrec, server):

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cluster_world import DAILY
+from quoted import says
 
 from pinrec_core.config import Config
 from pinrec_core.logs.aggregation.window import last_day
@@ -100,6 +101,7 @@ def test_a_replacement_that_was_interrupted_is_ended_by_the_next_call(pinrec, se
     assert broken.code == 75 and len(server.recurring) == there and server.most_active == 1
     rows = json.loads(pinrec("schedule", "list", "--json").out)
     assert [row["state"] for row in rows] == ["half replaced: apply ends it"]
+    says("half replaced: apply ends it", rows[0]["state"])
     assert "is half replaced; run `pinrec schedule apply` first" in pinrec("schedule", "pause", "daily").err
     assert pinrec("schedule", "apply").out == "prod  daily  replaced: an earlier replacement was ended\n"
     one = only(server)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from cluster_world import DAILY
+from quoted import says
 
 from pinrec_core import registry as registry_
 from pinrec_core import storage
@@ -86,6 +87,7 @@ def test_past_the_limit_it_exits_with_4_and_names_the_surfaces(pinrec, lived):
     assert done.err.splitlines() == [
         f"too old: related: the data of what is live end on {days_ago(3)}, 3 days ago; the limit is 2",
         "too old: search: nothing is live"]
+    says("too old: ...: the data of what is live end on ..., ... days ago; the limit is ...", done.err)
     make_live(lived, "search", 2)
     make_live(lived, "related", 2)
     assert pinrec("status", "--registry", lived, "--max-age-days", "2").code == 0

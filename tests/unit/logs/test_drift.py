@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from quoted import says
 
 from pinrec_core.cli.entry import Settings, build_app, execute
 from pinrec_core.config import AggregateConfig, LogConfig, ValidateConfig
@@ -76,9 +77,11 @@ def test_each_kind_of_drift_is_seen(new_logbook, tmp_path: Path, day: dict, rule
     dataset = month(new_logbook, tmp_path, **day)
     found = judged(dataset)[rule]  # warns, unless it is told to stop the run
     assert not found["passed"] and found["rows"][0] == first_row
-    with pytest.raises(DataError, match=f"1 of .* checks failed\n  {rule}: observed"):
+    with pytest.raises(DataError, match=f"1 of .* checks failed\n  {rule}: observed") as raised:
         validate_data(dataset, dataset.with_name("again"), validate=ValidateConfig(
             **LENIENT, warn=tuple(name for name in ValidateConfig().warn if name != rule)))
+    says("error: ...: ... of ... checks failed ... Repair the log, or change the limit in [validate] if the data is as "
+         "it should be", raised.value)
 
 
 def test_suggested_rules_pass_good_days_and_stop_a_bad_one(new_logbook, tmp_path: Path) -> None:

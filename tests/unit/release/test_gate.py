@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
+from quoted import says
 
 from pinrec_core.cli.entry import Settings, build_app, execute
 from pinrec_core.config import Floor, GateConfig, Policy
@@ -43,6 +44,7 @@ def test_below_floor_fails_and_the_sentence_names_surface_metric_both_numbers_an
     assert verdict.decision is Decision.REJECT
     assert (rule.observed, rule.limit, rule.n, rule.low, rule.high) == (0.123, 0.4, 812, 0.103, 0.143)
     assert rule.sentence == "home recall@10 0.123 (n = 812) is below its floor 0.400"
+    says("... (n = ...) is below its floor ...", rule.sentence)
 
 
 def test_a_sentence_never_says_a_number_is_below_itself():
@@ -54,6 +56,7 @@ def test_too_few_users_fail_closed(make_evaluation, tmp_path):
     verdict = gate([make_evaluation("home", 0.9, n=49)], tmp_path / "v", gate=config(min_users=50))
     assert rule_of(verdict, "floor").passed and not rule_of(verdict, "min_users").passed
     assert "n = 49" in verdict.reasons[0] and "50" in verdict.reasons[0]
+    says("... rests on only n = ... users, at least ... needed", verdict.reasons[0])
     assert gate([make_evaluation("home", 0.9, n=50, name="e2")], tmp_path / "v2", gate=config(min_users=50)).passed
 
 

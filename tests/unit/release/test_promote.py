@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
+from quoted import says
 
 from pinrec_core import storage
 from pinrec_core.config import Policy
@@ -68,8 +69,9 @@ def test_what_was_live_becomes_previous(registry, verdicts, releases, world, tmp
 
 def test_without_verification_nothing_moves(registry, verdicts, releases):
     Path(registry, "verifications", f"{releases['first'][1]}.json").unlink()
-    with pytest.raises(IntegrityError, match=f"{releases['first'][1]} has no verification"):
+    with pytest.raises(IntegrityError, match=f"{releases['first'][1]} has no verification") as raised:
         promote(registry, verdicts["first"], releases["first"], "run-1")
+    says("error: release ... has no verification at ...; run verify_release on it", raised.value)
     assert not Path(aliases_path(registry)).exists()
 
 
@@ -78,8 +80,9 @@ def test_a_failed_verification_is_refused(registry, verdicts, releases):
     content = json.loads(path.read_text())
     content["passed"] = content["checks"][0]["passed"] = False
     path.write_text(json.dumps(content))
-    with pytest.raises(IntegrityError, match="did not pass verification"):
+    with pytest.raises(IntegrityError) as raised:
         promote(registry, verdicts["first"], releases["first"], "run-1")
+    says("error: release ... did not pass verification: ...; see ...", raised.value)
     assert live(registry) == {}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from quoted import says
 
 from pinrec_core.config import IndexConfig
 from pinrec_core.errors import IntegrityError, PinrecError
@@ -135,6 +136,7 @@ def test_the_promoted_refresh_answers_with_new_items(registry, new_id, releases)
     assert aliases.surfaces["search"].live == releases["first"][1]
     entry = aliases.history[-1]
     assert entry["why"].startswith(f"refresh: {NEW} new items") and entry["run"] == "refresh"
+    says("refresh: ... new items; model and evidence are those of what was live", entry["why"])
     assert promote_refresh(registry, new_id, "again").startswith("nothing to do")
     assert read_aliases(registry)[0] == aliases
 

@@ -57,7 +57,7 @@ def test_data_verdicts_and_training_stand_beside_each_other(runs):
 
 def test_seconds_of_steps_stand_beside_each_other(runs):
     for run, seconds in (("first", 3.5), ("second", 4.25)):
-        run_folder.record_step(run_folder.run_folder(runs, run), 0, "pretrain", seconds, 0)
+        run_folder.record_step(run_folder.run_folder(runs, run), "pretrain", seconds)
     assert compare_runs(runs, "first", "second").seconds == {"pretrain": (3.5, 4.25)}
 
 

@@ -10,7 +10,8 @@ import pytest
 from pinrec_core.release.promote import Move, Promotion
 from pinrec_core.release.ready import Ready
 from pinrec_core.report import history, run_folder
-from pinrec_core.report.pages import render, tables
+from pinrec_core.report.pages import render, steps, tables
+from pinrec_core.report.run_facts import read_facts
 from pinrec_core.report.run_report import write_run_report
 
 from .test_run_report import Page
@@ -78,7 +79,7 @@ def test_exhibits_are_drawn_and_told_on_both_pages(judged):
 def test_what_is_not_there_is_said_in_a_line(judged):
     _, own, _ = pages(judged)
     for told in ("exhibits/home.json is absent", "No release of this surface was built in this run",
-                 "No times are in the run folder",
+                 "No step has left its time in the run folder",
                  "What validate-data found (drift among it) is not in the run folder"):
         assert told in own.content, told
 
@@ -123,8 +124,8 @@ def test_the_index_is_drawn_from_the_release(judged):
 
 
 def test_steps_and_checks_of_the_data_are_shown(judged, tmp_path):
-    run_folder.record_step(str(judged), 1, "aggregate-logs", 3.21, 2048 * 100)
-    run_folder.record_step(str(judged), 2, "pretrain", 24.0, 0)
+    run_folder.record_step(str(judged), "aggregate-logs", 3.21, 2048 * 100)
+    run_folder.record_step(str(judged), "pretrain", 24.0)
     put(tmp_path / "validation", "validation.json", {"rules": [
         {"rule": "max_surface_drift", "passed": False, "severity": "warn", "sentence": "by surface it is 0.5 away"},
         {"rule": "min_users", "passed": True, "severity": "error", "sentence": "enough users"}]})
@@ -133,6 +134,37 @@ def test_steps_and_checks_of_the_data_are_shown(judged, tmp_path):
     assert "Seconds of each step" in drawn(whole) and "aggregate-logs 3.2 200" in whole.content
     assert "pretrain 24.0 –" in whole.content, "what is not known is no 0"
     assert "max_surface_drift warned by surface it is 0.5 away" in whole.content
+
+
+def test_a_step_without_a_time_says_what_became_of_it(judged):
+    for step in ("validate-data", "resolve-live home", "build-index home", "notify"):
+        run_folder.record_begin(str(judged), step)
+        run_folder.record_begin(str(judged), step)
+        run_folder.record_step(str(judged), step, 1.5, 1024)
+    run_folder.record_begin(str(judged), "verify-release home")
+    assert [(row.step, row.seconds, row.note) for row in steps.step_rows(read_facts(judged))] == [
+        ("aggregate-logs", None, steps.CACHED), ("validate-data", 1.5, "attempt 2"), ("pretrain", None, steps.CACHED),
+        ("finetune home", None, steps.CACHED), ("resolve-live home", 1.5, "attempt 2"),
+        ("evaluate home", None, steps.CACHED), ("gate", None, steps.NOT_KEPT),
+        ("build-index home", 1.5, "attempt 2"), ("verify-release home", None, steps.NOT_ENDED),
+        ("promote", None, steps.NOT_RUN)]
+    assert "pretrain – – from the cache, did not run" in pages(judged)[0].content
+
+
+def test_of_a_run_that_ended_early_only_what_ran_has_a_time(run, make_verdict):
+    run_folder.record_step(str(run), "aggregate-logs", 3.0)
+    run_folder.record_step(str(run), "validate-data", 1.0)
+    assert {row.step: row.note for row in steps.step_rows(read_facts(run))} == {
+        "aggregate-logs": "", "validate-data": ""} | dict.fromkeys(
+            ("pretrain", "finetune", "resolve-live", "evaluate", "gate"), steps.NOT_RUN)
+    run_folder.record_step(str(run), "finetune search", 1.0)  # of home nothing is known yet
+    run_folder.record_step(str(run), "evaluate home", 1.0)
+    notes = {row.step: row.note for row in steps.step_rows(read_facts(run))}
+    assert (notes["finetune home"], notes["evaluate search"], notes["resolve-live search"]) == (
+        steps.CACHED, steps.NOT_RUN, steps.NOT_RUN)
+    run_folder.record_gate(str(run), make_verdict({"home": 0.1}))
+    assert {"reject": steps.NOT_RUN}.items() <= {row.step: row.note for row in
+                                                 steps.step_rows(read_facts(run))}.items()
 
 
 def test_slices_come_worst_first_and_say_what_they_are_to_all(judged):
@@ -157,7 +189,7 @@ def test_systems_show_intervals_and_differences(judged):
     assert kinds == ["candidate", "live", "baseline"]
     own = pages(judged)[1].content
     assert "live release 0.400 0.380 – 0.420 +0.057 0.037 – 0.077 240" in own
-    assert "against live +0.057" in own and "<popular & new> 0.234 (+0.222)" in own
+    assert "against live better +0.057" in own and "<popular & new> 0.234 (+0.222)" in own
 
 
 def past(run: Path, name: str, date: str, value: float, status: str = "promoted") -> None:
@@ -186,3 +218,38 @@ def test_a_surface_page_says_first_what_became_of_it(run, make_verdict):
     run_folder.record_promotion(str(run), Promotion(revision=3, run="run-7", unchanged={}, kept={}, sentence="x",
                                                     moved={"home": Move(live=RELEASE, previous=None)}))
     assert "live now " + RELEASE[:12] in pages(run)[1].content
+
+
+def test_a_promoted_run_says_whether_it_is_better_and_how_to_go_back(run, make_verdict):
+    run_folder.record_gate(str(run), make_verdict({"home": 0.4567}))
+    evaluation = json.loads((run / "evaluations" / "home.json").read_text())
+    evaluation["live"] = {"release_id": RELEASE, "metrics": {"recall@10": _cell(0.4)},
+                          "difference": {"recall@10": _cell(0.0567)}}
+    put(run, "evaluations/home.json", evaluation)
+    run_folder.record_promotion(str(run), Promotion(revision=3, run="run-7", unchanged={}, kept={}, sentence="now live",
+                                                    moved={"home": Move(live=RELEASE, previous="a" * 64)}))
+    whole = pages(run)[0].content
+    assert "Promoted: home is live now. Against what was live before: better on home." in whole
+    assert f"pinrec registry rollback home --registry {run.parents[1]} --reason TEXT" in whole
+
+
+def test_a_rejected_run_says_why_what_is_live_and_what_to_do(run, make_verdict):
+    run_folder.record_gate(str(run), make_verdict({"home": 0.1, "news": 0.1, "search": 0.2, "shop": 0.4567}))
+    put(run.parents[1], "aliases.json", {"revision": 1, "surfaces": {"home": {"live": RELEASE}}, "history": [
+        {"when": "2022-05-04T03:00:00+00:00", "run": "run-6", "surfaces": {"home": {"live": RELEASE}}}]})
+    whole, own, _ = pages(run)
+    assert "Rejected, nothing was changed: 3 rules do not hold, on home, news and search." in whole.content
+    assert "home recall@10 0.100 (n = 812) is below its floor 0.300. " in whole.content
+    assert f"home {RELEASE[:12]} – 2022-05-04 03:00" in whole.content and "Change it in [gate]" in whole.content
+    assert "Are the baselines low too?" in own.content
+    shop = Page((run / "surfaces" / "shop.html").read_text("utf-8")).content
+    assert "It is not live, because the run was rejected for other surfaces." in shop
+
+
+def test_a_failed_run_says_which_step_what_and_its_last_lines(run):
+    run_folder.record_failure(str(run), "validate-data", "/x/dataset: 1 of 42 checks failed\n  min_users: observed 54\n"
+                              "Repair the log", ["line before", "the last line"])
+    page = Page(Path(write_run_report(run)).read_text("utf-8")).content
+    assert "Failed: step validate-data: 1 of 42 checks failed: min_users: observed 54." in page
+    assert "line before the last line" in page and "start the same run again" in page
+    assert "Nothing is live in this registry." in page

@@ -70,7 +70,7 @@ def test_a_promoted_run_shows_every_number_and_nothing_from_outside(run, make_ve
     run_folder.record_promotion(str(run), promotion())
     page, outcome = written(run)
     html = (run / "report.html").read_text("utf-8")
-    assert page.content.index("Promoted: now live (revision 3)") < page.content.index("Surfaces")
+    assert page.content.index("Promoted: home is live now.") < page.content.index("Surfaces")
     for number in ("0.457", "0.436 – 0.476", "0.234", "0.300", "812", "98,765", "0.444", "640", "4,567", "2022-05-05"):
         assert number in page.content, number
     assert not re.search(r"https?:|//[a-z]|<script|@import|url\((?!#)", html)
@@ -106,7 +106,7 @@ def test_a_rejected_run_says_why_first(run, make_verdict):
     reason = "search recall@10 0.123 (n = 812) is below its floor 0.300"
     assert outcome["status"] == "rejected" and outcome["reasons"] == [reason]
     assert reason in page.content and "Rejected, nothing was changed" in page.content
-    assert page.content.index("search reject") < page.content.index("home promote"), "the failed surface comes first"
+    assert page.content.index("search rejected") < page.content.index("home passed"), "the failed surface comes first"
 
 
 def test_a_verdict_to_reject_is_enough_to_be_rejected(run, make_verdict):

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+from quoted import says
 from release.world import DAY_MS, END_MS, LOG
 
 from pinrec_core.release.answer import recommend
@@ -186,6 +187,12 @@ def test_the_nearest_that_is_known_is_told(standing, change, hint):
     assert response.status_code == 422 and hint in response.json()["hint"]
 
 
+def test_all_of_it_is_one_object(standing):
+    response = standing.post("/v1/retrieve", json={"surface": "home", "user_id": "42", "outcomes": {"clik": 1.0}})
+    says("{\"error\": \"outcome 'clik' is unknown\", \"field\": \"outcomes.clik\", \"hint\": \"did you mean 'click'? "
+         "There are click, save\"}", json.dumps(response.json()))
+
+
 def test_limits_are_named(standing):
     told = standing.post("/v1/retrieve", json={"surface": "home", "history": [event("i1")] * 21}).json()["error"]
     assert "at most 20" in told and "21" in told
@@ -305,7 +312,8 @@ def test_readiness_tells_what_was_refused(serve, config, first, point):
     assert state["ready"] and state["surfaces"] == {"home": first["home"]}
     assert state["refused"]["search"]["release_id"] == "0" * 64 and "incomplete" in state["refused"]["search"]["reason"]
     response = client.post("/v1/retrieve", json={"surface": "search", "user_id": "u1"})
-    assert response.status_code == 503 and "/readyz says why" in response.json()["error"]
+    assert response.status_code == 503
+    says("the live release of ... could not be loaded; /readyz says why", response.json()["error"])
 
 
 def test_a_swap_between_two_requests(client, first, second, point):
@@ -323,7 +331,9 @@ def test_a_swap_between_two_requests(client, first, second, point):
 
 def test_without_a_store_events_are_not_taken_and_answers_are_given(serve, config, first):
     client = serve(config.model_copy(update={"workers": 2}))
-    assert client.post("/v1/events", json={"user_id": "u1", "events": [event("i1")]}).status_code == 501
+    declined = client.post("/v1/events", json={"user_id": "u1", "events": [event("i1")]})
+    assert declined.status_code == 501
+    says("there is no event store", declined.json()["error"])
     assert client.post("/v1/retrieve", json={"surface": "home", "user_id": "u1"}).status_code == 200
     assert client.get("/readyz").json()["store"] == {"kind": "none"}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from quoted import says
 from release.world import LOG
 from starlette.testclient import TestClient
 
@@ -125,4 +126,5 @@ def test_without_a_release_it_says_so(serve, config):
     client = serve(config.model_copy(update={"demo": True}))
     assert client.get("/demo/").status_code == 200
     response = client.get("/demo/lists/surfaces")
-    assert response.status_code == 503 and "no release is live yet" in response.json()["error"]
+    assert response.status_code == 503
+    says("no release is live yet; /readyz says why", response.json()["error"])

@@ -97,8 +97,11 @@ def test_a_refusal_ends_when_the_alias_moves(watched, first, second, point, regi
     point(home=second["home"])
     damage(registry, second["home"])
     watched.refresh()
+    told = f'pinrec_refused_release_info{{release_id="{second["home"]}",surface="home"}}'
+    assert f"{told} 1.0" in watched._metrics.text().decode()
     point(home=first["home"] if moves == "back" else None)
     watched.refresh()
+    assert f"{told} 0.0" in watched._metrics.text().decode()
     assert watched.refused == {} and ("home" in watched.live) is (moves == "back")
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from quoted import says
 from safetensors.torch import load_file
 
 from pinrec_core.config import ModelConfig, PretrainConfig
@@ -51,6 +52,7 @@ def test_too_many_end_the_run_and_leave_the_batch(broken, tmp_path):
     with pytest.raises(TrainingError, match="2 steps with a non-finite loss.*max_bad_steps 1") as error:
         pretrain(broken, tmp_path / "out", model=MODEL, pretrain=CONFIG.model_copy(update={"max_bad_steps": 1}))
     assert not (tmp_path / "out").exists()
+    says("error: ...: ... steps with a non-finite loss or gradient, more than max_bad_steps ...", error.value)
     batch = load_file(re.search(r"is in (\S+\.safetensors)", str(error.value))[1])
     assert BROKEN in batch["item_N"] or BROKEN in batch["item_BT"]
     assert {"user_B", "weight_N", "time_BT", "group_N"} <= set(batch)

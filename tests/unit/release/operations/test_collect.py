@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from quoted import says
 
 from pinrec_core import registry as registry_
 from pinrec_core import storage
@@ -119,8 +120,11 @@ def test_a_promotion_that_has_read_the_aliases_before_loses(registry, verdicts, 
         return commit(*arguments, **given)
 
     monkeypatch.setattr(moves, "commit", late)
-    with pytest.raises(ConflictError, match=r"promote: nothing was changed, because .* \(revision 2, gc done, run gc"):
+    with pytest.raises(ConflictError, match=r"\(revision 2, gc done, run gc") as raised:
         promote(registry, verdicts["first"], releases["first"], "run-1")
+    says("error: promote: nothing was changed, because ...; run it again", raised.value)
+    says("error: promote: nothing was changed, because ... changed .../aliases.json since it was read (revision ..., "
+         "..., run ...: ...); run it again", raised.value)
     assert read_aliases(registry)[0].surfaces == {} and audit(registry) == []
 
 
@@ -148,8 +152,9 @@ def test_a_gc_that_lost_a_race_removes_nothing(registry, verdicts, releases, mon
         return found
 
     monkeypatch.setattr(collect_, "sorted_out", promoted_meanwhile)
-    with pytest.raises(ConflictError, match="gc: nothing was changed, because .* promote, run run-1"):
+    with pytest.raises(ConflictError, match="gc: nothing was changed, because .* promote, run run-1") as raised:
         gc(registry, apply=True)
+    says("...: nothing was changed, because ...; run it again", raised.value)
     assert len(release_ids(registry)) == 4 and audit(registry) == []
 
 

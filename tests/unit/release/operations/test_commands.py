@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from quoted import says
 
 from pinrec_core.cli.entry import Settings, build_app, execute
 from pinrec_core.registry import read_aliases
@@ -71,6 +72,7 @@ def test_findings_end_with_1(pinrec, registry, releases):
     code, out, _ = pinrec("registry", "verify", "--registry", registry)
     assert code == 1 and out.startswith(f"{home[:12]}  ") and "generation.json: altered" in out
     assert out.endswith("1 findings\n")
+    says("...: altered: sha256 ... (... bytes), manifest says ... (... bytes); rerun the step that wrote it", out)
     code, out, _ = pinrec("registry", "verify", "--registry", registry, "--json")
     assert code == 1 and json.loads(out)[0]["where"] == home
 

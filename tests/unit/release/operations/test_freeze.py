@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from quoted import says
 
 from pinrec_core.config import Policy
 from pinrec_core.errors import ConfigError, PinrecError
@@ -23,8 +24,10 @@ def live(registry: str) -> dict[str, str | None]:
 def test_policy_all_moves_nothing_while_one_surface_is_frozen(registry, verdicts, releases):
     home, search = releases["first"]
     freeze(registry, "home", reason="a campaign runs", run_id="r")
-    with pytest.raises(PinrecError, match="nothing was promoted, policy all .* home is frozen by .*: a campaign runs"):
+    with pytest.raises(PinrecError, match="home is frozen by .*: a campaign runs") as raised:
         promote(registry, verdicts["first"], releases["first"], "run-1")
+    says("error: nothing was promoted, policy all moves every surface or none: ... They wait as candidates; ...",
+         raised.value)
     aliases, _ = read_aliases(registry)
     assert live(registry) == {"home": None, "search": None}
     assert {surface: alias.candidate for surface, alias in aliases.surfaces.items()} == {"home": home, "search": search}
@@ -60,8 +63,9 @@ def test_policy_each_moves_the_others(registry, world, tmp_path):
 def test_force_does_not_lift_it_and_a_rollback_respects_it(second_live, releases):
     freeze(second_live, "home", reason="a campaign runs", run_id="r")
     before = live(second_live)
-    with pytest.raises(PinrecError, match="home is frozen .*; `pinrec registry unfreeze home` first"):
+    with pytest.raises(PinrecError, match="home is frozen .*; `pinrec registry unfreeze home` first") as raised:
         rollback(second_live, "home", reason="r", run_id="r")
+    says("error: ... is frozen ...; `pinrec registry unfreeze ...` first", raised.value)
     with pytest.raises(PinrecError, match="nothing was promoted"):
         promote_by_id(second_live, releases["first"], run_id="r", forced="back")
     assert live(second_live) == before

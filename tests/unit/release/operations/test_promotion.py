@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from quoted import says
 
 from pinrec_core.errors import IntegrityError, PinrecError
 from pinrec_core.manifest import read_manifest, write_manifest
@@ -76,8 +77,10 @@ def test_failed_comparisons_alone_are_overlooked_by_force(first_live, world, wor
 
 
 def test_force_overlooks_what_was_live_at_the_comparison_only(first_live, verdicts, releases):
-    with pytest.raises(PinrecError, match="compared with live release None, but live is now"):
+    with pytest.raises(PinrecError, match="compared with live release None, but live is now") as raised:
         promote_by_id(first_live, releases["second"], run_id="r")
+    says("error: ...: the verdict compared with live release ..., but live is now ...; run evaluate and gate again "
+         "against it", raised.value)
     promote_by_id(first_live, releases["second"], run_id="r", forced="known to be better")
     assert live(first_live)["home"] == releases["second"][0]
 

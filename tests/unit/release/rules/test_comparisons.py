@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from quoted import says
 
 from pinrec_core.config import BeatsBaseline, ComparisonRule, Level, MaxDropPerSlice
 from pinrec_core.release.evidence import Evidence, LiveComparison
@@ -56,6 +57,8 @@ def test_the_sentence_names_surface_metric_both_numbers_interval_and_n():
     assert result.sentence == (
         "home recall@10 0.450 against 0.500 of live release rrrrrrrrrrrr: difference -0.0500, interval [-0.0600, "
         "-0.0400] (n = 100) lies below the limit -0.0100 (2.0% of 0.500)")
+    says("... against ... of live release ...: difference ..., interval [..., ...] (n = ...) lies below the limit ... "
+         "(...% of ...)", result.sentence)
     open_ = change_against_live(HOME, live(-0.06, 0.04), ComparisonRule(tolerance=0.02, undecided="reject"), USERS)
     assert open_.sentence.endswith("lies on both sides of the limit -0.0100 (2.0% of 0.500): undecided, which does "
                                    "not pass")
@@ -83,6 +86,13 @@ def test_a_comparison_that_cannot_be_trusted_fails_closed(change, policy):
                                                                            else "home recall@10 cannot be compared")
 
 
+def test_too_few_users_are_told():
+    content = live(-0.1, 0.1).model_dump()
+    content["difference"]["recall@10"]["n"] = USERS - 1
+    result = change_against_live(HOME, LiveComparison.model_validate(content), RULE, USERS)
+    says("... is compared with ... over only n = ... users, at least ... are needed", result.sentence)
+
+
 @pytest.mark.parametrize("part", ["metrics", "difference"])
 def test_a_live_release_without_the_metric_fails_closed(part):
     result = change_against_live(HOME, live(-0.1, 0.1).model_copy(update={part: {}}), RULE, USERS)
@@ -96,6 +106,8 @@ def test_each_baseline_is_beaten_by_itself():
     assert cooccurrence.sentence == (
         "home recall@10 0.250 against 0.400 of baseline cooccurrence: difference -0.1500, interval [-0.2000, -0.1000] "
         "(n = 100) lies below the limit +0.0000 (0.0% of 0.400)")
+    says("... against ... of baseline ...: difference ..., interval [..., ...] (n = ...) lies below the limit ... "
+         "(...% of ...)", cooccurrence.sentence)
     level = evidence(popularity=compared(-0.01, 0.02), cooccurrence=compared(-0.01, 0.02))
     assert [r.word for r in beats_baseline(HOME, level, BeatsBaseline(), USERS)] == ["undecided"] * 2
     assert not any(r.passed for r in beats_baseline(HOME, level, BeatsBaseline(undecided="reject"), USERS))

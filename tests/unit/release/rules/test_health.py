@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from quoted import says
 
 from pinrec_core.config import CoverageRule, DataHealth, EmbeddingHealth
 from pinrec_core.release.evidence import DataChecks, Evidence
@@ -23,6 +24,7 @@ def test_lists_must_have_enough_of_the_catalogue():
     share, count = coverage(evidence(metrics=SPREAD), CoverageRule(least={"coverage@10": 0.25, "distinct@10": 432}))
     assert share.passed and (share.observed, share.limit, share.n) == (0.25, 0.25, 300)
     assert share.sentence == "home coverage@10 0.250 of the items in some list (n = 300 lists), at least 0.250 wanted"
+    says("... of the items in some list (n = ... lists), at least ... wanted", share.sentence)
     assert count.rejects
     assert count.sentence == "home distinct@10 431 different items in all lists (n = 300 lists), at least 432 wanted"
 
@@ -45,6 +47,7 @@ def test_vectors_must_use_directions_and_differ():
     assert rank.sentence == "home effective_rank 12.5 of 32 directions (n = 1000 items), at least 12.5 wanted"
     assert double.rejects and (double.observed, double.limit) == (0.04, 0.03)
     assert double.sentence.endswith("0.040 of the item vectors (n = 1000) have a near double, at most 0.03 allowed")
+    says("... of the item vectors (n = ...) have a near double, at most ... allowed", double.sentence)
 
 
 def test_flat_vectors_may_be_only_told():
@@ -70,6 +73,7 @@ def test_so_many_warnings_of_the_data_and_no_more():
     result = data_health(evidence(), one, DataHealth(level="warn"))
     assert not result.passed and not result.rejects and (result.observed, result.limit, result.n) == (1, 0, 3)
     assert result.sentence == "home data 1 of n = 3 checks warned, at most 0 may; rule1: odd"
+    says("... data ... of n = ... checks warned, at most ... may; ...", result.sentence)
 
 
 def test_the_validation_of_nothing_or_of_another_dataset_fails_closed():

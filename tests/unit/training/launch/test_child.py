@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from quoted import says
 
 from pinrec_core.config import LaunchConfig, Launcher
 from pinrec_core.errors import EXIT_PREEMPTED, DataError, TrainingError
@@ -25,9 +26,10 @@ STEP = """
 import sys, logging
 from pathlib import Path
 from components.artifacts import train
+from pinrec_core.report.step_marks import Took
 from pinrec_core.training.job import read_job
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
-train(read_job(Path(sys.argv[1])), sys.argv[2])
+train(read_job(Path(sys.argv[1])), sys.argv[2], Took())
 """
 
 
@@ -76,7 +78,9 @@ def kill_workers(times: int) -> threading.Thread:
 
 def test_a_training_ends_as_in_this_process_and_its_lines_are_ours(job, tmp_path, caplog):
     caplog.set_level(logging.INFO, "pinrec")
-    manifest = launch(job, LaunchConfig())
+    peaks: list[int] = []
+    manifest = launch(job, LaunchConfig(), peaks.append)
+    assert len(peaks) == 1 and peaks[0] > 100 * 1024, "KiB; torch alone has more"
     lines = [record for record in caplog.records if record.message.startswith("pretrain: ")]
     assert lines and lines[0].levelno == logging.INFO
     here = in_this_process(job.model_copy(update={"output": tmp_path / "here"}), LaunchConfig())
@@ -85,8 +89,9 @@ def test_a_training_ends_as_in_this_process_and_its_lines_are_ours(job, tmp_path
 
 @pytest.mark.parametrize("settings", [{}, {"launcher": "torchrun", "processes": 2}])
 def test_a_workers_error_is_ours_and_not_tried_again(settings, hopeless, caplog):
-    with pytest.raises(DataError, match="no training targets"):
+    with pytest.raises(DataError) as raised:
         launch(hopeless, LaunchConfig(restart_pause_s=0, **settings))
+    says("error: ...: no training targets; check the window, the surface and the user split", raised.value)
     assert "starts again" not in caplog.text
     assert not hopeless.output.exists()
 
@@ -103,8 +108,9 @@ def test_a_killed_worker_is_started_again(launcher, job, caplog):
 
 def test_a_worker_that_is_always_killed_ends_the_step(endless):
     kill_workers(2)
-    with pytest.raises(TrainingError, match=r"died 2 times \(launch.max_restarts 1\).*SIGKILL.*memory"):
+    with pytest.raises(TrainingError, match=r"died 2 times \(launch.max_restarts 1\).*SIGKILL.*memory") as raised:
         launch(endless, LaunchConfig(max_restarts=1, restart_pause_s=0))
+    says("error: ...: died ... times (launch.max_restarts ...), the last time so: ...", raised.value)
 
 
 def test_a_worker_that_cannot_start_is_not_started_again(job, monkeypatch, caplog):

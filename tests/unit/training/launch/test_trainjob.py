@@ -63,7 +63,9 @@ def interrupt_when_running(cluster: Cluster, number: int) -> None:
 
 def test_a_trainjob_is_followed_to_its_end_and_cleared_away(cluster, config, job, caplog):
     caplog.set_level(logging.INFO, "pinrec")
-    manifest = launch(job, config)
+    peaks: list[int] = []
+    manifest = launch(job, config, peaks.append)
+    assert len(peaks) == 1 and peaks[0] > 100 * 1024, "KiB that the pod had"
     assert manifest.facts["stage"] == "base"
     assert (job.output / "manifest.json").is_file()
     assert [r.levelname for r in caplog.records if r.message.startswith("pretrain: ")] == ["INFO"]
