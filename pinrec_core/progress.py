@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -34,7 +34,8 @@ class Stage:
     def looked_at(self) -> int:
         """What is done now."""
         if self._look:
-            self.done = self._look()
+            with suppress(OSError):  # what is looked at is being moved or removed
+                self.done = self._look()
         return self.done
 
     def left_s(self) -> float | None:

@@ -73,10 +73,11 @@ class Board:
             thread.join(timeout=CLEAR_S)
 
     def _run(self, over: threading.Event) -> None:
-        """Takes no lock, so that it always ends when it is told to."""
+        """Takes no lock, so that it always ends when it is told to; a terminal that is gone ends it, too."""
         if over.wait(max(0.0, self.start + QUIET_S - time.monotonic())):
             return
-        with contextlib.closing(_Bar(self.stream) if self.terminal else _Lines(self.start)) as sight:
+        with contextlib.suppress(OSError), \
+                contextlib.closing(_Bar(self.stream) if self.terminal else _Lines(self.start)) as sight:
             while not over.wait(sight.PAUSE_S):
                 if stages := _worth_showing(list(self._stages)):
                     sight.show(stages)
@@ -181,8 +182,7 @@ def _worth_showing(stages: list[Stage]) -> list[Stage]:
     now = time.monotonic()
     while len(stages) > 1 and now - stages[-1].began < FRESH_S:
         stages.pop()
-    names = [*(stage.what for stage in stages[1:]), None]
-    return [one for one, within in zip(stages, names, strict=True) if one.what != within]
+    return [one for place, one in enumerate(stages) if one.what not in [within.what for within in stages[place + 1:]]]
 
 
 def _named(stage: Stage) -> str:

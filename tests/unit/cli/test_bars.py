@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from pinrec_core.cli.progress import Board, _Lines, told_count, told_time
+from pinrec_core.cli.progress import Board, _Lines, _worth_showing, told_count, told_time
 from pinrec_core.progress import Stage, counted, doing, watched, watched_by
 
 ROOT = Path(__file__).parents[3]
@@ -194,6 +194,9 @@ def test_a_watcher_hears_of_stages_within_stages_and_else_nobody_does(monkeypatc
                 raise ValueError
     assert seen[1] == ("b", [("outer", 0, None), ("letters", 1, 3)])
     assert not board._stages and not watched()
+    outer, inner = Stage("train"), Stage("train", 7)
+    inner.began -= 5.0
+    assert (_worth_showing([]), _worth_showing([outer, inner, Stage("new")])) == ([], [inner])
     with doing("alone", 3) as told:
         told(1)
     assert told.done == 1
