@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import pinrec_core
 from pinrec_core.config.section import Section
 from pinrec_core.errors import IntegrityError
+from pinrec_core.progress import counted
 from pinrec_core.storage import MANIFEST_NAME, write_bytes
 
 
@@ -114,7 +115,7 @@ def parse_manifest(data: bytes, kind: str, directory: str | Path) -> Manifest:
 
 def file_problems(directory: Path, manifest: Manifest, *, verify: bool = True) -> Iterator[str]:
     """A sentence for every file that is missing, altered, or points outside; without `verify` nothing is hashed."""
-    for name, entry in manifest.files.items():
+    for name, entry in counted(manifest.files.items(), "check the hashes", "files"):
         path = directory / name
         said = f"manifest says {entry.sha256[:12]} ({entry.size} bytes); rerun the step that wrote it"
         if not path.resolve().is_relative_to(directory.resolve()):

@@ -19,6 +19,7 @@ from pinrec_core.cli.options import ConfigFile, last_date
 from pinrec_core.cli.tables import PIPED_WIDTH
 from pinrec_core.config import Config
 from pinrec_core.config.target import LOCAL
+from pinrec_core.progress import doing
 from pipelines.backfill.command import backfill
 from pipelines.cluster import schedule_command
 from pipelines.cluster.status_command import status
@@ -63,7 +64,9 @@ def compile_(
 ) -> None:
     """Compile the training pipeline for a target: its image, resources, volume and secret; see docs/compile.md."""
     settings = Config.load(config) if config else None
-    typer.echo(compile_training(output or default_output(target, form), settings, target, form))
+    with doing("compile"):
+        written = compile_training(output or default_output(target, form), settings, target, form)
+    typer.echo(written)
 
 
 def run(

@@ -9,6 +9,7 @@ import typer
 
 from pinrec_core.cli.options import AsJson, Registry, Surface
 from pinrec_core.errors import ConfigError
+from pinrec_core.progress import doing
 
 DEMO_REGISTRY = "work/demo/registry"  # where `make run` promotes to
 
@@ -28,9 +29,10 @@ def recommend(
     as_json: AsJson = False,
 ) -> None:
     """What the live release of a surface recommends to a user."""
-    from pinrec_core.release.answer import recommend as run
+    with doing("load the live release"):
+        from pinrec_core.release.answer import recommend as run
 
-    found = run(registry, surface, user, outcomes=shares_of(outcomes) or None, n=n)
+        found = run(registry, surface, user, outcomes=shares_of(outcomes) or None, n=n)
     if as_json:
         typer.echo(json.dumps([item._asdict() for item in found], indent=1))
         return

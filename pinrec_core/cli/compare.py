@@ -9,6 +9,7 @@ import typer
 
 from pinrec_core.cli.ask import DEMO_REGISTRY
 from pinrec_core.cli.options import AsJson, Registry
+from pinrec_core.progress import doing
 
 if TYPE_CHECKING:
     from pinrec_core.report.compared_runs import Cell, Compared, CurveEnd, MetricRow
@@ -31,9 +32,10 @@ def compare(
 
     A difference is the second run minus the first. The ids of runs are the folders of REGISTRY/runs.
     """
-    from pinrec_core.report.compared_runs import compare_runs
+    with doing("compare"):
+        from pinrec_core.report.compared_runs import compare_runs
 
-    found = compare_runs(registry, first, second)
+        found = compare_runs(registry, first, second)
     if as_json:
         typer.echo(found.model_dump_json(indent=1))
     else:

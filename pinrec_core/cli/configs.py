@@ -10,6 +10,7 @@ import typer
 
 from pinrec_core.cli.options import AsJson
 from pinrec_core.config import Config
+from pinrec_core.progress import doing
 
 File = Annotated[Path, typer.Argument(help="Configuration file (TOML).")]
 
@@ -57,7 +58,8 @@ def validate(
     from pinrec_core.cli.config_text import print_outlook
     from pinrec_core.cli.outlook import outlook
 
-    found = outlook(config, dataset=dataset, events=events, catalog=catalog, positions_per_s=speed)
+    with doing("estimate"):
+        found = outlook(config, dataset=dataset, events=events, catalog=catalog, positions_per_s=speed)
     if as_json:
         typer.echo(json.dumps({"file": str(file), "valid": True, "name": config.name} | found, indent=1))
         return

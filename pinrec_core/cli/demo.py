@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from pinrec_core.cli.ask import DEMO_REGISTRY
 from pinrec_core.cli.serve import settings_of
 from pinrec_core.errors import PinrecError
+from pinrec_core.progress import doing
 
 EXAMPLE = """Example:
 
@@ -35,14 +37,18 @@ def demo(
     given = {"registry": registry} if registry else {} if config else {"registry": DEMO_REGISTRY}
     settings = settings_of(config, given)
     _check_live(settings.registry)
+    starting = ExitStack()
+    starting.enter_context(doing("load the live releases"))
     from pinrec_core.serving.demo.local import free_port, serve_page
 
     def ready(address: str) -> None:
+        starting.close()
         typer.echo(f"The demonstration is at {address}  Ctrl-C ends it.")
         if open_page:
             _open(address)
 
-    serve_page(settings.model_copy(update={"port": free_port(port)}), ready)
+    with starting:
+        serve_page(settings.model_copy(update={"port": free_port(port)}), ready)
 
 
 def _check_live(registry: str) -> None:

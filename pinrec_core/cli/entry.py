@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import logging
-import sys
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import pinrec_core
 from pinrec_core.cli import exit_codes
 from pinrec_core.cli.examples import EXAMPLES, show_examples
 from pinrec_core.cli.exit_codes import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REJECTED
+from pinrec_core.cli.progress import LogHandler, shown
 from pinrec_core.errors import EXIT_PREEMPTED, PinrecError, Preempted, ReleaseRejected, TemporaryError
 
 # Files of pinrec_core.cli, in the order of `pinrec --help`.
@@ -44,7 +44,8 @@ def build_app(settings: Settings) -> typer.Typer:
                                               help="Show the version.")] = False,
     ) -> None:
         settings.debug = debug
-        logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+        logging.basicConfig(handlers=[LogHandler()], format="%(asctime)s %(levelname)s %(message)s",
+                            datefmt="%H:%M:%S")
         logging.getLogger("pinrec").setLevel(logging.DEBUG if debug else logging.INFO)
 
     for group in GROUPS:
@@ -56,7 +57,8 @@ def build_app(settings: Settings) -> typer.Typer:
 def execute(app: typer.Typer, settings: Settings, arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code (see exit_codes)."""
     try:
-        app(args=None if arguments is None else list(arguments), prog_name="pinrec")
+        with shown():
+            app(args=None if arguments is None else list(arguments), prog_name="pinrec")
         return 0
     except SystemExit as end:  # how typer ends every command
         return end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -9,6 +9,7 @@ import typer
 
 from pinrec_core.cli.options import Catalog, DatasetDir, Registry, Surface
 from pinrec_core.config import Config
+from pinrec_core.progress import doing
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -28,10 +29,11 @@ def refresh(
 
     --dataset is the one the live release was evaluated on.
     """
-    from pinrec_core.release.promote_refresh import promote_refresh
-    from pinrec_core.release.refresh import refresh as run
+    with doing(f"refresh {surface}"):
+        from pinrec_core.release.promote_refresh import promote_refresh
+        from pinrec_core.release.refresh import refresh as run
 
-    found = run(registry, surface, catalog, dataset=dataset, index=Config.load(config).index if config else None)
+        found = run(registry, surface, catalog, dataset=dataset, index=Config.load(config).index if config else None)
     typer.echo(found.sentence)
     if promote and found.release_id:
         typer.echo(promote_refresh(registry, found.release_id, "refresh"))

@@ -10,6 +10,7 @@ import typer
 
 from pinrec_core.cli.ask import DEMO_REGISTRY, shares_of
 from pinrec_core.cli.options import AsJson, Registry, Release
+from pinrec_core.progress import doing
 
 if TYPE_CHECKING:
     from pinrec_core.release.inspect.asked import Question
@@ -118,13 +119,11 @@ def release(
 
 
 def _overlap(registry: str, before: str, release_id: str, users: int, n: int) -> Any:
-    from pinrec_core.cli.progress import progress
     from pinrec_core.release.inspect.change import overlap
 
     with ExitStack() as stack:
         pair = [_opened(stack, registry, name) for name in (before, release_id)]
-        with progress("lists", 2 * users) as tell:
-            return overlap(*pair, users=users, n=n, tell=tell)
+        return overlap(*pair, users=users, n=n)
 
 
 def _asked(opened: LoadedRelease, question: Question) -> Any:
@@ -137,9 +136,10 @@ def _opened(stack: ExitStack, registry: str, name: str, surface: str = "") -> Lo
     """A release of a registry; of this surface, where one is asked for."""
     from pinrec_core.errors import ConfigError
     from pinrec_core.registry import whole_id
-    from pinrec_core.release.inspect.asked import opened
+    with doing(f"load {name}"):
+        from pinrec_core.release.inspect.asked import opened
 
-    found = stack.enter_context(opened(registry, whole_id(registry, name)))
+        found = stack.enter_context(opened(registry, whole_id(registry, name)))
     if surface and found.surface != surface:
         raise ConfigError(f"release {found.release_id[:12]} is of surface {found.surface!r}, asked for is {surface!r}; "
                           f"pass --surface {found.surface}")

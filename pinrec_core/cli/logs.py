@@ -11,6 +11,7 @@ import typer
 from pinrec_core.cli.options import Catalog, ConfigFile, DatasetDir, Date, Events, Output, last_date
 from pinrec_core.config import Config
 from pinrec_core.errors import ConfigError, IntegrityError
+from pinrec_core.progress import doing
 from pinrec_core.storage import write_bytes
 
 Source = Annotated[Path, typer.Argument(help="File or folder to read.")]
@@ -35,16 +36,20 @@ def add_commands(app: typer.Typer) -> None:
 
 def import_kuairand(src: Source, dst: Destination) -> None:
     """KuaiRand, CSV or Parquet with the official columns."""
-    from pinrec_core.logs.importers import import_kuairand as run
+    with doing("import"):
+        from pinrec_core.logs.importers import import_kuairand as run
 
-    _show(run(src, dst))
+        counts = run(src, dst)
+    _show(counts)
 
 
 def import_amazon(src: Source, dst: Destination) -> None:
     """Amazon reviews 2014 in the leave-one-out files of the sequence benchmarks."""
-    from pinrec_core.logs.importers import import_amazon as run
+    with doing("import"):
+        from pinrec_core.logs.importers import import_amazon as run
 
-    _show(run(src, dst))
+        counts = run(src, dst)
+    _show(counts)
 
 
 def import_events(
@@ -54,10 +59,12 @@ def import_events(
         "catalog.path=items.csv. Repeat it."))] = [],  # noqa: B006  (typer copies it)
 ) -> None:
     """Parquet, CSV or JSON Lines with any column names."""
-    from pinrec_core.logs.importers import EventMapping
-    from pinrec_core.logs.importers import import_events as run
+    with doing("import"):
+        from pinrec_core.logs.importers import EventMapping
+        from pinrec_core.logs.importers import import_events as run
 
-    _show(run(src, dst, EventMapping.parse(json.dumps(_nested("--map", fields)))))
+        counts = run(src, dst, EventMapping.parse(json.dumps(_nested("--map", fields))))
+    _show(counts)
 
 
 def synth(
@@ -76,7 +83,8 @@ def synth(
         raise ConfigError(f"--world {world!r}: there are {', '.join(WORLDS)}")
     sizes = {"users": users, "items": items, "days": days}
     given = {name: value for name, value in sizes.items() if value} | _nested("--set", settings)
-    write_world(dst, WorldConfig.parse(json.dumps(WORLDS[world].model_dump(mode="json") | given)))
+    with doing("synth"):
+        write_world(dst, WorldConfig.parse(json.dumps(WORLDS[world].model_dump(mode="json") | given)))
 
 
 def aggregate_logs(
@@ -87,18 +95,22 @@ def aggregate_logs(
                                                "new or changed since is read.")] = "",
 ) -> None:
     """Event log and catalog -> training dataset."""
-    from pinrec_core.logs.aggregate import aggregate_logs as run
-
     settings = Config.load(config)
-    _show(run(events, catalog, output, log=settings.log, aggregate=settings.aggregate,
-              date=date or last_date(events), previous=previous).counts)
+    with doing("aggregate"):
+        from pinrec_core.logs.aggregate import aggregate_logs as run
+
+        counts = run(events, catalog, output, log=settings.log, aggregate=settings.aggregate,
+                     date=date or last_date(events), previous=previous).counts
+    _show(counts)
 
 
 def validate_data(config: ConfigFile, dataset: DatasetDir, output: Output) -> None:
     """Check a training dataset against the limits of [validate]."""
-    from pinrec_core.logs.validate import validate_data as run
+    with doing("validate"):
+        from pinrec_core.logs.validate import validate_data as run
 
-    _show(run(dataset, output, validate=Config.load(config).validate_).counts)
+        counts = run(dataset, output, validate=Config.load(config).validate_).counts
+    _show(counts)
 
 
 def suggest_rules(
@@ -108,9 +120,10 @@ def suggest_rules(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="New file; default: print it.")] = None,
 ) -> None:
     """A [validate] section with limits from good datasets."""
-    from pinrec_core.logs.checks.suggest import suggest_rules as run
+    with doing("suggest rules"):
+        from pinrec_core.logs.checks.suggest import suggest_rules as run
 
-    text = run(datasets, margin)
+        text = run(datasets, margin)
     if output is None:
         typer.echo(text, nl=False)
         return

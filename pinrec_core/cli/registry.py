@@ -11,6 +11,7 @@ from pinrec_core.cli.ask import DEMO_REGISTRY
 from pinrec_core.cli.options import AsJson, Registry, Release
 from pinrec_core.cli.registry_text import print_difference, print_list, print_release
 from pinrec_core.errors import ConfigError
+from pinrec_core.progress import doing
 
 Surface = Annotated[str, typer.Argument(help="Name of the surface.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it is kept in the history.")]
@@ -34,7 +35,8 @@ def list_releases(registry: Registry = DEMO_REGISTRY,
     """List the releases: surface, date, recall, size, aliases, whether verified, whether bad."""
     from pinrec_core.release.operations.inventory import listed
 
-    found = listed(registry, surface)
+    with doing("read the releases"):
+        found = listed(registry, surface)
     if as_json:
         _print_json([one.model_dump(mode="json") for one in found])
     else:
@@ -123,7 +125,8 @@ def gc(
     """Remove releases that no alias and none of the last promotions needs."""
     from pinrec_core.release.operations.collect import collect
 
-    found = collect(registry, keep=keep, older_than_days=older_than, run_id=run_id, apply=apply)
+    with doing("look for what nothing needs"):
+        found = collect(registry, keep=keep, older_than_days=older_than, run_id=run_id, apply=apply)
     if as_json:
         _print_json({"applied": found.applied, "bytes": found.size, "kept": [one._asdict() for one in found.kept],
                      "removed": [{"release_id": one.release_id, "size": one.size} for one in found.removed]})
@@ -158,8 +161,9 @@ def lineage(release: Release, registry: Registry = DEMO_REGISTRY, as_json: AsJso
     from pinrec_core.release import stored
     from pinrec_core.release.provenance import tree
 
-    manifest = stored.release_manifest(registry, whole_id(registry, release))
-    found = tree.tree(manifest, stored.stored_lineage(registry, manifest), stored.stored_built(registry, manifest))
+    with doing("lineage"):
+        manifest = stored.release_manifest(registry, whole_id(registry, release))
+        found = tree.tree(manifest, stored.stored_lineage(registry, manifest), stored.stored_built(registry, manifest))
     if as_json:
         _print_json(found.model_dump(mode="json"))
     else:

@@ -10,6 +10,7 @@ import typer
 
 from pinrec_core.cli.options import ConfigFile, DatasetDir, Output, Registry, Surface, VerdictDir
 from pinrec_core.config import Config
+from pinrec_core.progress import doing
 
 RunId = Annotated[str, typer.Option("--run-id", help="Name of the run, kept in the history of the aliases.")]
 
@@ -42,11 +43,13 @@ def build_index(config: ConfigFile, dataset: DatasetDir, verdict: VerdictDir, re
                     "Also build what failed comparisons alone; only `pinrec registry promote --force` makes it live."
                     ))] = False) -> None:
     """Write the immutable release of a surface that passed, and print its id."""
-    from pinrec_core.release.build import build_index as run
-
     settings = Config.load(config)
-    typer.echo(run(dataset, verdict, registry, surface=surface, generation=settings.generation, index=settings.index,
-                   forced=force))
+    with doing(f"build {surface}"):
+        from pinrec_core.release.build import build_index as run
+
+        release_id = run(dataset, verdict, registry, surface=surface, generation=settings.generation,
+                         index=settings.index, forced=force)
+    typer.echo(release_id)
 
 
 def verify_release(config: ConfigFile, dataset: DatasetDir, registry: Registry,
@@ -55,7 +58,8 @@ def verify_release(config: ConfigFile, dataset: DatasetDir, registry: Registry,
     from pinrec_core.registry import whole_id
     from pinrec_core.release.verify import verify_release as run
 
-    found = run(registry, whole_id(registry, release_id), dataset=dataset, index=Config.load(config).index)
+    with doing("verify in a process of its own"):
+        found = run(registry, whole_id(registry, release_id), dataset=dataset, index=Config.load(config).index)
     typer.echo(json.dumps(found, indent=1))
 
 

@@ -10,6 +10,7 @@ import typer
 
 from pinrec_core.cli.options import CheckpointsDir, ConfigFile, DatasetDir, Output, Registry, Surface
 from pinrec_core.config import Config
+from pinrec_core.progress import doing
 
 if TYPE_CHECKING:
     from pinrec_core.training.job import Job
@@ -27,42 +28,48 @@ def add_commands(app: typer.Typer) -> None:
 
 def pretrain(config: ConfigFile, dataset: DatasetDir, output: Output, checkpoints: CheckpointsDir = None) -> None:
     """Train the base model on the engagements of all surfaces; stopped or killed, the same command goes on."""
-    from pinrec_core.training.job import PretrainJob
-
     settings = Config.load(config)
-    _train(PretrainJob(dataset=dataset, output=output, model=settings.model, pretrain=settings.pretrain,
-                       checkpoints=checkpoints), settings)
+    with doing("pretrain"):
+        from pinrec_core.training.job import PretrainJob
+
+        facts = _train(PretrainJob(dataset=dataset, output=output, model=settings.model, pretrain=settings.pretrain,
+                                   checkpoints=checkpoints), settings)
+    _show(facts)
 
 
 def finetune(config: ConfigFile, dataset: DatasetDir, base: BaseDir, surface: Surface, output: Output,
              checkpoints: CheckpointsDir = None) -> None:
     """Fit the base model to the feed views of one surface; stopped or killed, the same command goes on."""
-    from pinrec_core.training.job import FinetuneJob
-
     settings = Config.load(config)
-    _train(FinetuneJob(dataset=dataset, base=base, output=output, surface=surface, finetune=settings.finetune,
-                       checkpoints=checkpoints), settings)
+    with doing(f"finetune {surface}"):
+        from pinrec_core.training.job import FinetuneJob
+
+        facts = _train(FinetuneJob(dataset=dataset, base=base, output=output, surface=surface,
+                                   finetune=settings.finetune, checkpoints=checkpoints), settings)
+    _show(facts)
 
 
 def evaluate(config: ConfigFile, dataset: DatasetDir, model: ModelDir, surface: Surface, registry: Registry,
              output: Output) -> None:
     """Measure a candidate beside baselines and the live release."""
-    from pinrec_core.evaluation.evaluate import evaluate as run
-
     settings = Config.load(config)
-    run(dataset, model, output, surface=surface, generation=settings.generation, evaluation=settings.evaluation,
-        index=settings.index, registry=registry)
+    with doing(f"evaluate {surface}"):
+        from pinrec_core.evaluation.evaluate import evaluate as run
+
+        run(dataset, model, output, surface=surface, generation=settings.generation, evaluation=settings.evaluation,
+            index=settings.index, registry=registry)
     measured = json.loads((output / "evaluation.json").read_bytes())["metrics"]
     _show({name: _estimate(cell) for name, cell in measured.items()})
 
 
-def _train(job: Job, settings: Config) -> None:
-    """Launcher "local" is this very process here, so that a debugger works; its restarts are the caller's then."""
+def _train(job: Job, settings: Config) -> dict:
+    """The model's facts. Launcher "local" is this very process here, so that a debugger works; its restarts are the
+    caller's then."""
     from pinrec_core.config import Launcher
     from pinrec_core.training.launch.start import in_this_process, launch
 
     here = settings.launch.launcher is Launcher.LOCAL
-    _show((in_this_process if here else launch)(job, settings.launch).facts)
+    return (in_this_process if here else launch)(job, settings.launch).facts
 
 
 def _estimate(cell: dict) -> str:

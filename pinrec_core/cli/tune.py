@@ -11,6 +11,7 @@ import typer
 from pinrec_core.cli.options import AsJson, ConfigFile, DatasetDir
 from pinrec_core.config import Config
 from pinrec_core.errors import ConfigError
+from pinrec_core.progress import doing
 
 if TYPE_CHECKING:
     from pinrec_core.tuning.result import Row, Table
@@ -48,7 +49,8 @@ def tune(
     if settings.tune:
         settings = configured(settings, {key: value for key, value in asked.items() if value is not None})
     folder = study or Path("work", settings.name, "tuning")
-    table = run(settings, dataset, folder, resume=resume)
+    with doing("tune"):
+        table = run(settings, dataset, folder, resume=resume)
     if as_json:
         typer.echo(table.model_dump_json(indent=1))
         return

@@ -22,6 +22,7 @@ from pinrec_core.data.dataset import Dataset
 from pinrec_core.evaluation.cohort import Cohort
 from pinrec_core.evaluation.metrics import best_ranks, target_ranks
 from pinrec_core.model.pinrec import PinRec
+from pinrec_core.progress import counted
 from pinrec_core.retrieval.index import ItemIndex
 from pinrec_core.retrieval.retriever import Retriever
 from pinrec_core.schemas import NO_ITEM
@@ -109,7 +110,7 @@ def ask(retriever: Retriever, dataset: Dataset, cohort: Cohort, depth: int) -> A
     """
     translation, limit = Translation.between(dataset, retriever.model), retriever.model.config.max_length
     lists, best, kept = [], [np.zeros(0, np.int64)], 0
-    for start in range(0, max(len(cohort), 1), _CHUNK):
+    for start in counted(range(0, max(len(cohort), 1), _CHUNK), "ask", "chunks of requests"):
         stop = min(start + _CHUNK, len(cohort))
         histories = [translation.history(h) for h in cohort.histories(dataset, start, stop, limit)]
         found, queries = retriever.retrieve_lists(histories, cohort.surface, cohort.requests.time_R[start:stop],

@@ -32,6 +32,7 @@ from pinrec_core.logs.world.inhabitants import (
 )
 from pinrec_core.logs.world.oracle import Window, truth
 from pinrec_core.logs.world.tables import day_events, write_world_catalog
+from pinrec_core.progress import counted
 
 __all__ = ["WORLDS", "WorldConfig", "write_world"]
 logger = logging.getLogger("pinrec")
@@ -60,7 +61,7 @@ def _live(world: WorldConfig, catalogue: Catalogue, audience: Audience, writer: 
     tastes = first_tastes(world, catalogue, rng)
     engaged_I = np.zeros(world.items, np.int64)
     days: list[tuple] = []
-    for day in range(world.days):
+    for day in counted(range(world.days), "simulate", "days"):
         in_window = day >= world.days - world.eval_days
         if in_window and not days:
             recent_at_start_UR = recent_UR

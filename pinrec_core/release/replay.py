@@ -15,6 +15,7 @@ import pyarrow as pa
 from pinrec_core.data.batch import History
 from pinrec_core.data.dataset import Dataset
 from pinrec_core.evaluation.cohort import Cohort
+from pinrec_core.progress import counted
 from pinrec_core.release.load import LoadedRelease
 from pinrec_core.release.sample import sampled_cohort, user_ids
 from pinrec_core.retrieval.retriever import Retriever
@@ -46,7 +47,7 @@ def ask_again(retriever: Retriever, asked: Replayed) -> Replayed:
 
 def _ask(retriever: Retriever, cohort: Cohort, users: list[str], histories: list[History]) -> Replayed:
     lists, vectors, seconds = [], [np.zeros((0, retriever.index.dimension), np.float32)], []
-    for request, history in enumerate(histories):
+    for request, history in enumerate(counted(histories, "replay", "requests")):
         start = time.perf_counter()
         found, queries = retriever.retrieve_lists([history], cohort.surface,
                                                   cohort.requests.time_R[request:request + 1])

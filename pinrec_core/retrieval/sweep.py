@@ -17,6 +17,7 @@ import numpy as np
 
 from pinrec_core.config import Codes, IndexConfig, IndexKind
 from pinrec_core.errors import PinrecError
+from pinrec_core.progress import counted
 from pinrec_core.retrieval.index import ItemIndex
 
 ANN_K = 100  # neighbours of which recall is measured
@@ -56,7 +57,7 @@ def sweep(index: ItemIndex, query_MD: np.ndarray, vector_ID: np.ndarray, config:
         raise PinrecError(f"no queries to choose the {PARAMETERS[index.kind]} of the {index.kind.value} index with: no "
                           "user of this surface was evaluated; evaluate again, or set index.kind = 'flat'")
     kth_M, rungs = index.exact_kth(query_MD, vector_ID, ANN_K), []
-    for setting in ladder(index, config):
+    for setting in counted(ladder(index, config), "try search settings"):
         if any(rung.recall >= config.min_ann_recall for rung in rungs[:-1]):
             break
         index.setting = setting

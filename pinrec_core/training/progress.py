@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from pinrec_core.config import TrainConfig
 from pinrec_core.data.batch import TrainingBatch
 from pinrec_core.errors import ConfigError
+from pinrec_core.progress import doing, watched
 from pinrec_core.storage import write_bytes
 from pinrec_core.training.update import Taken
 
@@ -36,6 +37,8 @@ class Progress:
         self.losses: list[float] = []  # since the last line, as the counts below
         self.positions = self.targets = 0
         self.board = _board(folder, first) if config.tensorboard else None
+        self.open = ExitStack()
+        self.stage_told = self.open.enter_context(doing(stage, steps, "steps", first=first))
         _forget_after(self.path, first)
 
     def tick(self, step: int, batch: TrainingBatch, taken: Taken) -> None:
@@ -44,12 +47,14 @@ class Progress:
             self.losses.append(taken.loss)
         self.positions += self.ranks * int(batch.history.length_B.sum())
         self.targets += self.ranks * len(batch.targets.item_N)
+        self.stage_told(step)
         now = time.monotonic()
         if now - self.told >= INTERVAL_S:
             self._tell(step, taken, now)
 
     def close(self) -> None:
-        """Let go of the event files."""
+        """Let go of the event files, and of the bar."""
+        self.open.close()
         if self.board:
             self.board.close()
 
@@ -58,7 +63,8 @@ class Progress:
         told = {"loss": loss, "learning_rate": taken.rate, "gradient_norm": taken.norm,
                 "positions_per_s": self.positions / spent, "targets_per_s": self.targets / spent}
         eta_s = (now - self.start) / (step - self.first) * (self.steps - step)
-        if now - self.logged >= (INTERVAL_S if sys.stderr.isatty() else QUIET_S):
+        self.stage_told(step, f"loss {told['loss']:.4f}")
+        if not watched() and now - self.logged >= QUIET_S:  # a watcher shows it
             logger.info("%s step %d/%d loss %.4f lr %.2e gradient norm %.3f %.0f positions/s %.0f targets/s ETA %.0f s",
                         self.stage, step, self.steps, *told.values(), eta_s)
             self.logged = now

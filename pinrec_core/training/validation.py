@@ -17,6 +17,7 @@ from pinrec_core.data.dataset import Dataset
 from pinrec_core.data.requests import Requests, requests_in
 from pinrec_core.model.experts import Experts
 from pinrec_core.model.pinrec import PinRec
+from pinrec_core.progress import counted
 from pinrec_core.training.likeliest import Mixture, likeliest
 from pinrec_core.training.ranks import ALONE, Ranks
 
@@ -76,7 +77,7 @@ class Validation:
     def _found(self, model: PinRec, vectors_ID: Tensor, requests: Requests,
                experts: Sequence[Experts]) -> Iterator[list[float]]:
         """Per request, the metric with each of the experts' weights."""
-        for first in range(0, len(requests), REQUESTS_AT_ONCE):
+        for first in counted(range(0, len(requests), REQUESTS_AT_ONCE), "validate", "batches"):
             part = requests.take(np.arange(first, min(first + REQUESTS_AT_ONCE, len(requests))))
             history = collate(part.histories(self.dataset, model.config.max_length)).to(vectors_ID.device)
             mixture = Mixture(model, vectors_ID, history, part.surface, torch.from_numpy(part.time_R))

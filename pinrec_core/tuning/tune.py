@@ -19,6 +19,7 @@ import pinrec_core
 from pinrec_core.config import Config
 from pinrec_core.errors import ConfigError, Preempted, TrainingError
 from pinrec_core.manifest import fingerprint_of, read_manifest
+from pinrec_core.progress import doing
 from pinrec_core.store import opened
 from pinrec_core.tuning.journal import opened_study
 from pinrec_core.tuning.result import Table, table_of, write_result
@@ -49,9 +50,11 @@ def tune(config: Config, dataset: Path, folder: Path, *, resume: bool = False) -
             workshop = Workshop(data, folder, Stages.of(config))
             workshop.tidy(len(study.trials))
             workshop.prepare(config)
-            for number, values in enumerate(draws):
-                if number >= len(study.trials):
+            first = len(study.trials)
+            with doing("trials", len(draws), first=first) as told:
+                for number, values in enumerate(draws[first:], first):
                     _try(study, values, config, workshop)
+                    told(number + 1)
             table = table_of(study, config, known)
     write_result(folder, table, config)
     return table

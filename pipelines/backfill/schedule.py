@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from pinrec_core import storage
+from pinrec_core.progress import doing
 from pipelines.backfill.done import earlier_result, keep_result, refuse_to_go_back
 from pipelines.backfill.plan import Next, Planned, State, day_before, what_next
 from pipelines.backfill.process import DateJob, SharedLock, run_date
@@ -53,6 +54,12 @@ class Backfill:
                 self._end(found)
         if self._settings.go_live:
             refuse_to_go_back([one for date, one in self._planned.items() if date not in self._results])
+        with doing("dates", len(self._planned), look=lambda: len(self._results)):
+            self._run_all()
+        return [self._results[date] for date in self._planned]
+
+    def _run_all(self) -> None:
+        """Until nothing runs and nothing may start."""
         try:
             self._start_what_may()
             while self._running:
@@ -62,7 +69,6 @@ class Backfill:
         finally:
             for _, process in self._running.values():
                 process.terminate()
-        return [self._results[date] for date in self._planned]
 
     def _start_what_may(self) -> None:
         state, first = State(self._datasets, self._results), next(iter(self._planned))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pinrec_core import storage
+from pinrec_core.progress import doing
 from pinrec_core.report.run_facts import RunStatus, read_facts
 from pinrec_core.report.run_folder import run_folder
 from pinrec_core.report.run_report import OUTCOME, outcome_of
@@ -41,14 +42,23 @@ def follow(kubeflow: Kubeflow, run_id: str, tell: Callable[[str], None]) -> dict
     Raises ApiError if the API is away for longer than a request is tried; the run goes on.
     """
     told = ""
-    while True:
-        run = kubeflow.run(run_id)
-        if (state := run.get("state", "")) != told:
-            tell(f"{run.get('display_name', run_id)}  {state.lower() or 'waits'}")
-            told = state
-        if ended(run):
-            return run
-        time.sleep(kubeflow.transport.patience.poll_s)
+    with doing("the cluster runs it") as stage:
+        while True:
+            run = kubeflow.run(run_id)
+            stage(0, _tasks_told(run))
+            if (state := run.get("state", "")) != told:
+                tell(f"{run.get('display_name', run_id)}  {state.lower() or 'waits'}")
+                told = state
+            if ended(run):
+                return run
+            time.sleep(kubeflow.transport.patience.poll_s)
+
+
+def _tasks_told(run: dict[str, Any]) -> str:
+    """What the run's tasks are at, as far as the API says."""
+    states = [task.get("state") for task in tasks_of(run)]
+    names = [task.get("display_name", "") for task in tasks_of(run) if task.get("state") == "RUNNING"]
+    return f"{states.count('SUCCEEDED')} tasks done, running: {', '.join(names) or 'none'}" if states else ""
 
 
 def ending(run: dict[str, Any], registry: str) -> Ending:

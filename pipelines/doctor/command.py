@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from pinrec_core.cli.options import AsJson
+from pinrec_core.progress import counted
 from pipelines.doctor.finding import Finding, Status
 
 _STYLES = {Status.OK: "green", Status.WARN: "yellow", Status.FAIL: "bold red", Status.SKIPPED: "dim"}
@@ -36,12 +37,12 @@ def doctor(
     from pipelines.doctor.subject import Subject
 
     subject = Subject.of(config, "" if target == LOCAL else target, context)
-    found = examine(subject, checks(subject))
+    found = examine(subject, counted(checks(subject), "look", "checks"))
     if as_json:
         findings = list(found)
         typer.echo(as_document(findings))
     elif sys.stdout.isatty():
-        findings = list(_told(found))
+        findings = list(found)
         _print_table(findings)
     else:
         findings = _print_lines(found)
@@ -61,16 +62,6 @@ def as_lines(name: str, finding: Finding) -> Iterator[str]:
     yield f"{finding.status:<8}{name:<10} {finding.seen}{limit}"
     if finding.next:
         yield f"{'':<19}next: {finding.next}"
-
-
-def _told(found: Iterable[tuple[str, Finding]]) -> Iterator[tuple[str, Finding]]:
-    """The same, with the name of the check that is being made in the terminal's last line."""
-    from rich.console import Console
-
-    with Console(stderr=True).status("looking") as status:
-        for name, finding in found:
-            status.update(f"{name}: {finding.status}")
-            yield name, finding
 
 
 def _print_lines(found: Iterable[tuple[str, Finding]]) -> Findings:

@@ -11,6 +11,7 @@ between stages.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -45,6 +46,7 @@ from pinrec_core.logs.aggregation.sharding import cut_shard, gather
 from pinrec_core.logs.aggregation.spill import ITEMS_KEY, ChunkRef, read_chunk, split_by_user, write_chunks
 from pinrec_core.logs.aggregation.statistics import item_counts, shard_report
 from pinrec_core.logs.aggregation.window import Window
+from pinrec_core.progress import doing
 from pinrec_core.storage import join
 
 STORED_PER_REASON = 1000  # quarantined rows kept per reason; all are counted
@@ -72,7 +74,7 @@ def run_job(job: Job, tasks: list[ReadTask], carried: Sequence[tuple[int, ChunkR
     `carried` are the chunks of partitions that an earlier run has cleaned and that need no task.
     """
     try:
-        with beam.Pipeline(options=runner_options(job.aggregate)) as pipeline:
+        with _told_by_reports(job, tasks), beam.Pipeline(options=runner_options(job.aggregate)) as pipeline:
             lay_out(pipeline, job, tasks, carried)
     except Exception as error:  # runners wrap a worker's error in their own; the worker left its message behind
         messages = [files.read_document(job.path("errors", name)).decode()
@@ -80,6 +82,15 @@ def run_job(job: Job, tasks: list[ReadTask], carried: Sequence[tuple[int, ChunkR
         if messages:
             raise DataError("; ".join(messages)) from error
         raise
+
+
+def _told_by_reports(job: Job, tasks: list[ReadTask]) -> contextlib.AbstractContextManager:
+    """How far the workers are, in other processes perhaps: one that is through with a task or shard leaves a report."""
+    def reported() -> int:
+        return sum(len(files.names_in(job.path(folder))) for folder in ("tasks", "shards"))
+    if not files.is_local(job.work):  # to list a bucket several times a second is not worth it
+        return doing("read and build")
+    return doing("read and build", len(tasks) + job.aggregate.shards, "parts", look=reported)
 
 
 def lay_out(pipeline: beam.Pipeline, job: Job, tasks: list[ReadTask],

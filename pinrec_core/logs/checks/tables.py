@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from pinrec_core.config import LogConfig
 from pinrec_core.logs.checks.finding import EXAMPLES, Finding
 from pinrec_core.manifest import Manifest
+from pinrec_core.progress import counted
 from pinrec_core.schemas import ITEMS, NO_ITEM, QUARANTINE, SEQUENCES, SPLITS, VIEWS
 
 _BATCH = 1 << 14  # rows, each with its lists
@@ -51,7 +52,7 @@ def table_findings(dataset: Path, manifest: Manifest, log: LogConfig) -> Iterato
     for folder, schema, check in (("items.parquet", ITEMS, bad_items), ("sequences", SEQUENCES, bad_sequences),
                                   ("views", VIEWS, bad_views), ("quarantine", QUARANTINE, None)):
         wrong = {}
-        for path in _files(dataset / folder):
+        for path in counted(_files(dataset / folder), f"check {folder}", "files"):
             found = pq.read_schema(path)
             if not found.equals(schema):
                 wrong[path.name] = _difference(found, schema)

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pinrec_core.errors import DataError, IntegrityError
+from pinrec_core.progress import counted
 from pinrec_core.schemas import EVENTS
 from pinrec_core.storage import staged_directory
 
@@ -89,7 +90,8 @@ class PartitionWriter:
         order = np.argsort(day_N, kind="stable")
         events, day_N = events.take(pa.array(order)), day_N[order]
         days, starts = np.unique(day_N, return_index=True)
-        for day, start, stop in zip(days, starts, [*starts[1:], len(day_N)], strict=True):
+        cuts = list(zip(days, starts, [*starts[1:], len(day_N)], strict=True))
+        for day, start, stop in counted(cuts, "write", "days"):
             self._write_day(day.item(), events.slice(start, stop - start))
         self._tables, self._days, self._held = [], [], 0
         self._flushes += 1

@@ -18,7 +18,7 @@ from pinrec_core.logs.importers.catalog_writer import attribute_lists, split_lab
 from pinrec_core.logs.importers.event_writer import WRITTEN_EVENTS, PartitionWriter, local_days, new_directory
 from pinrec_core.logs.importers.fields import Place, as_int32, as_text, as_utc_ms
 from pinrec_core.logs.importers.mapping import CatalogMapping, EventMapping
-from pinrec_core.logs.importers.reading import KINDS, kind_of, read_pieces
+from pinrec_core.logs.importers.reading import KINDS, kind_of, read_files, read_pieces
 from pinrec_core.schemas import CATALOG, REQUIRED_EVENT_COLUMNS
 
 logger = logging.getLogger("pinrec")
@@ -34,15 +34,14 @@ def import_events(src: Path, dst: Path, mapping: EventMapping) -> dict[str, int]
     seen: list[pa.Table] = []  # (item_id, item_type) of the events, for a catalog if there is no other
     with new_directory(dst) as aside:
         writer = PartitionWriter(aside / "events")
-        for path in files:
-            first_row = 0
-            for piece in read_pieces(path, sorted(set(mapping.columns.values()))):
-                events = _to_events(piece, mapping, str(path), first_row)
-                writer.write(events, local_days(events["timestamp_ms"].to_numpy(), mapping.timezone))
-                counts["rows_incomplete"] += _incomplete(events)
-                seen = seen if mapping.catalog else [_distinct_items([*seen, events])]
-                first_row += piece.num_rows
-            counts["rows_read"] += first_row
+        rows_of = dict.fromkeys(files, 0)
+        for path, piece in read_files(files, sorted(set(mapping.columns.values()))):
+            events = _to_events(piece, mapping, str(path), rows_of[path])
+            writer.write(events, local_days(events["timestamp_ms"].to_numpy(), mapping.timezone))
+            counts["rows_incomplete"] += _incomplete(events)
+            seen = seen if mapping.catalog else [_distinct_items([*seen, events])]
+            rows_of[path] += piece.num_rows
+        counts["rows_read"] = sum(rows_of.values())
         counts |= writer.close()
         counts["items"] = _write_catalog(aside / "catalog", src, mapping, seen)
         _check(src, counts)

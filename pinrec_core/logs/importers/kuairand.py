@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 from pinrec_core.errors import DataError
 from pinrec_core.logs.importers.event_writer import WRITTEN_EVENTS, PartitionWriter, local_days, new_directory
 from pinrec_core.logs.importers.kuairand_videos import ITEM_TYPE, write_videos
-from pinrec_core.logs.importers.reading import kind_of, read_pieces
+from pinrec_core.logs.importers.reading import kind_of, read_files
 
 TIMEZONE = "Asia/Shanghai"
 HISTORY_STEP_MS = 15 * 60_000
@@ -49,12 +49,10 @@ def import_kuairand(src: Path, dst: Path) -> dict[str, int]:
     counts = {"log_rows": 0, "history_rows": 0, "impression": 0, **dict.fromkeys(FLAGS.values(), 0), "rows_far_off": 0}
     with new_directory(dst) as aside:
         writer = PartitionWriter(aside / "events")
-        for path in logs:
-            for piece in read_pieces(path, ["user_id", "video_id", "date", "time_ms", "tab", *FLAGS]):
-                _add_impressions(writer, path, piece, counts)
-        for path in history:
-            for piece in read_pieces(path, ["user_id", "video_id", "pos", "last_time_ms", *HISTORY_FLAGS]):
-                _add_history(writer, path, piece, counts)
+        for path, piece in read_files(logs, ["user_id", "video_id", "date", "time_ms", "tab", *FLAGS]):
+            _add_impressions(writer, path, piece, counts)
+        for path, piece in read_files(history, ["user_id", "video_id", "pos", "last_time_ms", *HISTORY_FLAGS]):
+            _add_history(writer, path, piece, counts)
         counts |= writer.close()
         counts["items"] = write_videos(aside / "catalog", videos)
         _check(src, counts)

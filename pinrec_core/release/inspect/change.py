@@ -6,7 +6,7 @@ Items are matched by id: the two releases number them differently.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow.compute as pc
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pinrec_core.data.batch import History
 from pinrec_core.errors import ConfigError, DataError
+from pinrec_core.progress import doing
 from pinrec_core.release import bundle
 from pinrec_core.release.histories import COLUMNS
 from pinrec_core.release.inspect.asked import named
@@ -95,20 +96,20 @@ def change(before: InspectedUser, after: InspectedUser) -> Change:
                   overlap=len(both) / max(map(len, ranks)) if any(ranks) else 1.0)
 
 
-def overlap(before: LoadedRelease, after: LoadedRelease, *, users: int = 200, n: int = 20,
-            tell: Callable[[int], None] = lambda done: None) -> Overlap:
-    """Compare the lists of up to `users` users whom both releases know; `tell` hears how many lists are there.
+def overlap(before: LoadedRelease, after: LoadedRelease, *, users: int = 200, n: int = 20) -> Overlap:
+    """Compare the lists of up to `users` users whom both releases know.
 
     Raises ConfigError if they are of different surfaces, DataError if they have no user in common.
     """
     check_same_surface(before, after)
     ids = _common_users(before, after, users)
     lists = []
-    for number, release in enumerate((before, after)):
-        lists.append([])
-        for start in range(0, len(ids), _CHUNK):
-            lists[-1] += _lists(release, ids[start:start + _CHUNK], n)
-            tell(number * len(ids) + len(lists[-1]))
+    with doing("compare users' lists", 2 * len(ids), "lists") as told:
+        for number, release in enumerate((before, after)):
+            lists.append([])
+            for start in range(0, len(ids), _CHUNK):
+                lists[-1] += _lists(release, ids[start:start + _CHUNK], n)
+                told(number * len(ids) + len(lists[-1]))
     pairs = list(zip(*lists, strict=True))
     shared = [len({*old} & {*new}) / max(len(old), len(new), 1) for old, new in pairs]
     return Overlap(surface=after.surface, before_id=before.release_id, after_id=after.release_id, users=len(ids), n=n,

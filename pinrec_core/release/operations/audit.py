@@ -13,6 +13,7 @@ from typing import NamedTuple
 from pinrec_core import registry as registry_
 from pinrec_core import storage
 from pinrec_core.errors import ConfigError, IntegrityError
+from pinrec_core.progress import counted
 from pinrec_core.registry import Aliases
 from pinrec_core.release import bundle, stored
 from pinrec_core.release.operations.past import disagreements
@@ -30,7 +31,8 @@ class Finding(NamedTuple):
 
 def audit(registry: str) -> list[Finding]:
     """Everything in the registry that does not hold; [] = all does."""
-    found = [Finding(release_id, problem) for release_id in registry_.release_ids(registry)
+    release_ids = counted(registry_.release_ids(registry), "verify", "releases")
+    found = [Finding(release_id, problem) for release_id in release_ids
              for problem in _release_problems(registry, release_id)]
     try:
         aliases, _ = registry_.read_aliases(registry)

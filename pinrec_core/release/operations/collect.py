@@ -14,6 +14,7 @@ from typing import NamedTuple
 from pinrec_core import registry as registry_
 from pinrec_core import storage
 from pinrec_core.errors import ConflictError
+from pinrec_core.progress import counted
 from pinrec_core.release import moves
 from pinrec_core.release.operations.unneeded import BESIDE, DAY_S, Kept, Removal, sorted_out
 
@@ -49,7 +50,7 @@ def collect(registry: str, *, keep: int, older_than_days: float, run_id: str, ap
     noted = aliases.model_copy(update={"collecting": tuple(ids)})
     moves.commit(registry, aliases, version, noted, action="gc", run_id=run_id,
                  why=f"removes {len(ids)} releases, {found.size} bytes: {', '.join(ids)}")
-    for one in removed:
+    for one in counted(removed, "remove", "releases"):
         _remove(registry, one)
     _remove_abandoned(registry, older_than_days)
     _done(registry, set(ids), run_id)

@@ -14,7 +14,6 @@ from pinrec_here import pinrec
 
 from pinrec_core.cli.entry import Settings
 from pinrec_core.cli.exit_codes import MEANINGS
-from pinrec_core.cli.progress import progress
 from pipelines.cli import whole_app
 
 ROOT = Path(__file__).parents[3]
@@ -73,12 +72,3 @@ def test_the_script_of_a_shell_is_printed(shell):
     done = subprocess.run([sys.executable, "-m", "pipelines.cli", "--show-completion", shell], cwd=ROOT,
                           env=environment, capture_output=True, text=True, check=True)
     assert "_PINREC_COMPLETE" in done.stdout and f"complete_{shell}" in done.stdout
-
-
-def test_progress_is_plain_lines_where_no_one_watches(caplog, monkeypatch):
-    clock = iter([0.0, 1.0, 3.0, 3.0, 4.0, 20.0, 20.0])
-    monkeypatch.setattr("pinrec_core.cli.progress.time.monotonic", lambda: next(clock))
-    with caplog.at_level("INFO", "pinrec"), progress("lists", 40) as tell:
-        for done in (10, 20, 30, 40):  # after 1, 3, 4 and 20 seconds
-            tell(done)
-    assert caplog.messages == ["lists: 20 of 40", "lists: 40 of 40"]
