@@ -1,32 +1,39 @@
 """Every example that a command's help shows is taken from the help and run, in an order in which each finds its files.
 
-What needs a cluster or never ends (submit, schedule, serve, demo, backfill on a target) is only parsed, by the
-command's own parser; other tests run those commands.
+The cluster of submit, schedule and backfill is a server on this machine that checks what it is sent. serve and demo are
+processes that are asked over HTTP and stopped.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
+import json
 import os
 import re
 import shlex
+import socket
 import subprocess
+import sys
+import time
 import tomllib
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 import typer
 from journey import ROOT, small
+from kfp_server import KfpServer, leave_dataset, leave_outcome, serving
 
 from pinrec_core.cli.entry import Settings, execute
 from pinrec_core.cli.examples import EXAMPLES as STEPS
 from pipelines.cli import whole_app
+from pipelines.cluster import transport
 from pipelines.examples import EXAMPLES as WHOLE
 
-PARSED = ("serve", "demo", "submit", "schedule apply", "schedule list", "schedule pause", "schedule resume",
-          "schedule delete")
+STAYING = ("serve", "demo")
 CODES = {"reject": {3}, "doctor": {0, 1}}  # the machine of a test may lack something; all others end with 0
 KUAIRAND = """user_id,video_id,date,time_ms,tab,is_click,is_like,is_follow,is_comment,is_forward,is_hate,long_view,\
 is_profile_enter
@@ -37,6 +44,12 @@ VIDEOS = """video_id,author_id,video_type,upload_dt,upload_type,video_duration,m
 1,50,NORMAL,2022-04-10,Web,12000,9,"39,4"
 2,51,AD,2022-04-11,Kmovie,9000,0,unknown
 """
+
+
+def free_port() -> int:
+    """One that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as chosen:
+        return chosen.getsockname()[1]
 
 
 def commands() -> dict[str, typer.core.TyperCommand]:
@@ -69,12 +82,31 @@ def examples_of(path: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Iterator[Path]:
+def cluster() -> Iterator[KfpServer]:
+    """The API of a cluster whose runs end at once, promoted or ready, and leave what real ones leave."""
+    def run_it(run: dict) -> None:
+        parameters = run["runtime_config"]["parameters"]
+        leave_dataset(parameters["registry"], run, Path(parameters["registry"]).parent / "datasets")
+        leave_outcome(parameters["registry"], run, "promoted" if parameters["go_live"] else "ready")
+        run |= {"state": "SUCCEEDED", "finished_at": server.now()}
+
+    with serving() as server:
+        server.on_run = run_it
+        yield server
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, cluster) -> Iterator[Path]:
     """A folder with what the examples begin with: two configurations, and logs as they are downloaded."""
     folder = tmp_path_factory.mktemp("examples")
-    targets = tomllib.loads((ROOT / "pipelines/configs/demo.toml").read_text("utf-8"))["targets"]["minikube"]
+    (folder / "cluster/registry").mkdir(parents=True)
+    minikube = tomllib.loads((ROOT / "pipelines/configs/demo.toml").read_text("utf-8"))["targets"]["minikube"]
+    there = {"host": cluster.url, "claim_folder": str(folder), "registry": str(folder / "cluster/registry"),
+             "events": str(folder / "work/mine/data/events"), "catalog": str(folder / "work/mine/data/catalog")}
+    nightly = {"target": "minikube", "cron": "0 30 4 * * *", "time_zone": "UTC"}
     for name, floor in (("mine", 0.0), ("strict", 0.999)):
-        changed = small(folder, {"name": "mine", "targets": {"minikube": targets},
+        changed = small(folder, {"name": "mine", "targets": {"minikube": minikube | there},
+                                 "schedules": {"nightly": nightly}, "serve": {"port": free_port()},
                                  "tune": {"surface": "home",
                                           "ranges": {"finetune.learning_rate": {"low": 1e-4, "high": 1e-2}}},
                                  "gate.floors": {"home": {"recall@50": floor}}})
@@ -127,20 +159,51 @@ def test_every_command_has_examples_and_shows_them():
         assert all(f"pinrec {path} " in f"{line} " for line in lines), path
 
 
-@pytest.mark.parametrize("path", [path for path in ordered() if path in PARSED])
-def test_examples_that_need_a_cluster_are_parsed(path):
-    for line in examples_of(path):
-        COMMANDS[path].make_context(path, shlex.split(line)[1 + len(path.split()):])
+@contextlib.contextmanager
+def staying(line: str) -> Iterator[str]:
+    """The address that a command which stays tells; a termination ends it, with exit code 0."""
+    command = [sys.executable, "-m", "pipelines.cli", *shlex.split(line)[1:]]
+    surroundings = {"PYTHONPATH": str(ROOT), "BROWSER": "true", "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "1"}
+    with Path("staying.log").open("w+") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | surroundings)
+        try:
+            for _ in range(600):
+                told = Path(log.name).read_text("utf-8")
+                if found := re.search(r"(?:running on|is at) (http://\S+)", told):
+                    break
+                assert process.poll() is None, told
+                time.sleep(0.1)
+            yield found[1]
+        finally:
+            process.terminate()
+            code = process.wait(60)
+        assert code == 0, Path(log.name).read_text("utf-8")
 
 
-def test_every_other_example_runs(place, monkeypatch):
+def retrieved(address: str) -> list[dict]:
+    """Items for one user once the service answers at all."""
+    body = json.dumps({"surface": "home", "user_id": "u1", "n": 5}).encode()
+    for _ in range(300):
+        with contextlib.suppress(OSError), urllib.request.urlopen(urljoin(address, "/v1/retrieve"), body) as answer:
+            return json.load(answer)["items"]
+        time.sleep(0.1)
+    raise AssertionError(f"{address} gives no answer")
+
+
+def test_every_example_runs(place, cluster, monkeypatch):
     monkeypatch.delenv("PINREC_REGISTRY", raising=False)
+    monkeypatch.setattr(transport, "PATIENCE", transport.PATIENCE._replace(poll_s=0.02))
     shell, wrong = Shell(), []
     for path in ordered():
-        for line in examples_of(path) if path not in PARSED else ():
-            if "--target minikube" in line and path == "backfill":
-                COMMANDS[path].make_context(path, shlex.split(line)[2:])
-            elif (code := shell.run(line)) not in CODES.get(path, {0}):
+        for line in examples_of(path) if path not in STAYING else ():
+            if (code := shell.run(line)) not in CODES.get(path, {0}):
                 wrong.append(f"{line}: {code}")
     assert not wrong, "\n".join(wrong)
     assert (place / "work/mine/registry/aliases.json").is_file()
+    assert len(cluster.runs) == 3, "of submit and of two dates of backfill"
+    assert not cluster.recurring, "what was applied was deleted in the end"
+    for line in (line for path in STAYING for line in examples_of(path)):
+        with staying(line) as address:
+            assert len(retrieved(address)) == 5, line
+            with urllib.request.urlopen(urljoin(address, "/demo" if " demo " in line else "/readyz")) as page:
+                assert page.status == 200

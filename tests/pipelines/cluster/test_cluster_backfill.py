@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-
-from pinrec_core import storage
-from pinrec_core.manifest import write_manifest
+from kfp_server import leave_dataset
 
 
 @pytest.fixture
@@ -19,14 +17,9 @@ def runs(server, world):
     def run_it(run: dict) -> None:
         at_once.append(sum(one["state"] not in ("SUCCEEDED", "FAILED") for one in server.runs.values()))
         arguments = run["runtime_config"]["parameters"]
-        date = arguments["date"]
-        dataset = world.folder / "datasets" / run["display_name"]
-        dataset.mkdir(parents=True)
-        write_manifest(dataset, kind="dataset", facts={"date": date})
-        status = statuses.get(date, "promoted" if arguments["go_live"] else "ready")
+        status = statuses.get(arguments["date"], "promoted" if arguments["go_live"] else "ready")
         if status != "failed":
-            known = {"uri": str(dataset), "facts": {"date": date}}
-            storage.write_bytes(f"{world.registry}/runs/{run['display_name']}/data.json", json.dumps(known).encode())
+            leave_dataset(world.registry, run, world.folder / "datasets")
         world.leave_outcome(run, status)
         run |= {"state": "FAILED" if status in ("failed", "rejected") else "SUCCEEDED", "finished_at": server.now()}
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -27,8 +28,29 @@ import yaml
 from kfp_models import Refused, check
 from kfp_server_api import models
 
+from pinrec_core import storage
+from pinrec_core.manifest import write_manifest
+
 PREFIX = "/apis/v2beta1"
 PAGE = 2  # entries of a page at most, whatever is asked for, so that every list has several
+
+
+def leave_outcome(registry: str, run: dict, status: str, **more: object) -> None:
+    """What a run's exit step leaves in the registry."""
+    outcome = {"run_id": run["display_name"], "status": status, "sentence": f"It was {status}.", "surfaces": {},
+               "releases": {}, "reasons": [], "report": "", "warnings": []} | more
+    storage.write_bytes(storage.join(registry, "runs", run["display_name"], "outcome.json"),
+                        json.dumps(outcome).encode())
+
+
+def leave_dataset(registry: str, run: dict, folder: Path) -> None:
+    """A dataset of the run's date below a folder, and what the run's folder says of it."""
+    facts = {"date": run["runtime_config"]["parameters"]["date"]}
+    dataset = folder / run["display_name"]
+    dataset.mkdir(parents=True)
+    write_manifest(dataset, kind="dataset", facts=facts)
+    storage.write_bytes(storage.join(registry, "runs", run["display_name"], "data.json"),
+                        json.dumps({"uri": str(dataset), "facts": facts}).encode())
 
 
 @dataclass
