@@ -8,7 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from journey import TINY, Outcome, changed, run, served
+from journey import TINY, Outcome, changed, run, served, small
 from quoted import says
 
 from pinrec_core.cli.entry import Settings, build_app, execute
@@ -194,17 +194,16 @@ def test_broken_input_fails_and_says_what_to_do(what, breaks, promoted, tmp_path
     assert not (tmp_path / "registry/aliases.json").exists()
 
 
-def test_yesterdays_dataset_is_taken_over(promoted, tmp_path):
-    shutil.copytree(promoted.work / "data", tmp_path / "data")
-    config = changed(tmp_path, {"aggregate": {"lookback_days": 7}})
+def test_yesterdays_dataset_is_taken_over(month, tmp_path):
+    config = small(tmp_path, {})
     settings, yesterday = Settings(), tmp_path / "yesterday"
-    assert execute(build_app(settings), settings, [
-        "aggregate-logs", "-c", str(config), "--events", str(tmp_path / "data/events"), "--catalog",
-        str(tmp_path / "data/catalog"), "--date", "2026-01-07", "-o", str(yesterday)]) == 0
-    outcome = run(tmp_path, config, "--previous", str(yesterday))
+    data = ["--events", str(month / "data/events"), "--catalog", str(month / "data/catalog")]
+    assert execute(build_app(settings), settings, ["aggregate-logs", "-c", str(config), *data, "--date", "2026-01-31",
+                                                   "-o", str(yesterday)]) == 0
+    outcome = run(tmp_path, config, *data, "--date", "2026-02-01", "--previous", str(yesterday))
     assert outcome.code == 0, outcome.err
     log = next(line.split()[1] for line in outcome.out.splitlines() if line.startswith("log"))
-    assert "6 partitions taken over, 1 new: 2026-01-08" in Path(log).read_text("utf-8")
+    assert "3 partitions taken over, 1 new: 2026-02-01" in Path(log).read_text("utf-8")
 
 
 def test_without_data_nothing_starts(tmp_path):

@@ -27,6 +27,23 @@ def store(request, tmp_path) -> Iterator[str]:
             yield uri
 
 
+@pytest.fixture(scope="module")
+def config(tmp_path_factory) -> Path:
+    return small(tmp_path_factory.mktemp("stored"), {})
+
+
+@pytest.fixture(scope="module")
+def data(month) -> list[str]:
+    """Options that name the small month's data."""
+    return ["--events", str(month / "data/events"), "--catalog", str(month / "data/catalog")]
+
+
+@pytest.fixture(scope="module")
+def without(config, data, tmp_path_factory) -> Outcome:
+    """The run that a stored one is compared with."""
+    return run(tmp_path_factory.mktemp("without"), config, *data, "--date", DATE)
+
+
 def artifacts_of(outcome: Outcome) -> dict[str, list[Path]]:
     """What tasks left for others that is large without a store, by name."""
     tasks = outcome.work / "tasks" / outcome.run.name
@@ -39,11 +56,8 @@ def fingerprints(outcome: Outcome) -> dict[str, str]:
     return {name: verdict[f"{name}_fingerprint"] for name in ("dataset", "model")}
 
 
-def test_the_same_comes_of_it_and_artifacts_stay_small(month, store, tmp_path):
-    config, data = small(tmp_path, {}), ["--events", str(month / "data/events"), "--catalog",
-                                         str(month / "data/catalog"), "--date", DATE]
-    without = run(tmp_path / "without", config, *data)
-    stored = run(tmp_path / "work", config, *data, "--store", store)
+def test_the_same_comes_of_it_and_artifacts_stay_small(config, data, without, store, tmp_path):
+    stored = run(tmp_path / "work", config, *data, "--date", DATE, "--store", store)
     assert (without.code, stored.code) == (0, 0), stored.err
     assert fingerprints(stored) == fingerprints(without)
     found = artifacts_of(stored)
@@ -53,9 +67,9 @@ def test_the_same_comes_of_it_and_artifacts_stay_small(month, store, tmp_path):
     answers = [recommend(str(outcome.work / "registry"), "home", "u1", n=5) for outcome in (without, stored)]
     assert answers[0] == answers[1]
 
-    again = run(tmp_path / "work", config, *data, "--store", store)
+    again = run(tmp_path / "work", config, *data, "--date", DATE, "--store", store)
     assert (again.code, again.tasks("cached")) == (0, ["aggregate-logs", "evaluate", "finetune", "pretrain"])
-    next_day = run(tmp_path / "work", config, *data[:-1], "2026-01-10", "--store", store, "--previous",
+    next_day = run(tmp_path / "work", config, *data, "--date", "2026-01-10", "--store", store, "--previous",
                    json.loads((stored.run / "data.json").read_text("utf-8"))["uri"])
     assert next_day.code == 0, next_day.err
     log = next(line.split()[1] for line in next_day.out.splitlines() if line.startswith("log"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,12 +61,18 @@ def render(outcome: dict[str, Any], facts: RunFacts, beside: Beside) -> tuple[st
 
 
 def _page(template: str, **shown: Any) -> str:
+    return _environment().get_template(template).render(**shown)
+
+
+@cache
+def _environment() -> Environment:
+    """One for all pages: to compile the templates takes longer than to fill them."""
     environment = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
     environment.filters.update(number=told, count=_count, signed=_signed, interval=_interval, statistic=statistic,
                                against=against, said=lambda verdict: _SAID.get(verdict, verdict))
     environment.globals.update(look_at=LOOK_AT, slice_kinds=SLICES)
-    return environment.get_template(template).render(**shown)
+    return environment
 
 
 def _sentence(view: dict[str, Any], status: RunStatus) -> str:

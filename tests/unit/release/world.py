@@ -90,12 +90,13 @@ def reseal(folder: Path, **facts) -> Manifest:
     return new
 
 
-def write_model(folder: Path, items: pa.Table, seed: int, dataset: Path, transitions: bool = True) -> None:
+def write_model(folder: Path, items: pa.Table, seed: int, dataset: Path, transitions: bool = True,
+                log: LogConfig = LOG) -> None:
     """An untrained model with weights large enough that users get different answers."""
     torch.manual_seed(seed)
     config = ModelConfig(width=16, layers=1, heads=2, item_dim=16, max_length=8, id_buckets=256, id_dim=16,
                          item_bias=True, action_bias=True, transitions=transitions, repeats=transitions)
-    model = PinRec(config, LOG, items, {surface: {"click": 0.6, "save": 0.4} for surface in LOG.surfaces})
+    model = PinRec(config, log, items, {surface: {"click": 0.6, "save": 0.4} for surface in log.surfaces})
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim > 1:
@@ -132,7 +133,7 @@ def write_catalog(folder: Path, names: list[str], *, described: bool = True) -> 
     return str(folder)
 
 
-def write_dataset(folder: Path, items: pa.Table) -> None:
+def write_dataset(folder: Path, items: pa.Table, log: LogConfig = LOG) -> None:
     """Users with 12 engagements each over six days, the last two of which are the evaluation window."""
     rng = np.random.default_rng(1)
     sequences, views = [], []
@@ -145,10 +146,11 @@ def write_dataset(folder: Path, items: pa.Table) -> None:
         user_id, split = f"u{user:03}", int(user % 10 == 9) * 2
         sequences.append((user_id, split, item, actions, surface, time, np.arange(12)))
         views += [(user_id, split, surface[n], n, time[n], -1, [item[n]], [actions[n]], [0]) for n in range(12)]
-    write_tables(folder, items, sequences, views)
+    write_tables(folder, items, sequences, views, log)
 
 
-def write_tables(folder: Path, items: pa.Table, sequences: list[tuple], views: list[tuple]) -> None:
+def write_tables(folder: Path, items: pa.Table, sequences: list[tuple], views: list[tuple],
+                 log: LogConfig = LOG) -> None:
     """A dataset directory from rows of schemas.SEQUENCES and schemas.VIEWS."""
     for name, rows, schema in (("sequences", sequences, SEQUENCES), ("views", views, VIEWS)):
         (folder / name).mkdir(parents=True)
@@ -157,6 +159,6 @@ def write_tables(folder: Path, items: pa.Table, sequences: list[tuple], views: l
         pq.write_table(pa.table(columns, schema=schema), folder / name / "part-00000.parquet")
     pq.write_table(items, folder / "items.parquet")
     (folder / "statistics.json").write_text("{}")
-    facts = {"log": LOG.model_dump(mode="json"), "date": "2024-10-03", "train_end_ms": TRAIN_END_MS,
+    facts = {"log": log.model_dump(mode="json"), "date": "2024-10-03", "train_end_ms": TRAIN_END_MS,
              "eval_end_ms": END_MS}
     write_manifest(folder, kind="dataset", counts={"users": len(sequences)}, facts=facts)

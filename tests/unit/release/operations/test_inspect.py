@@ -6,6 +6,7 @@ import json
 import shutil
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from pinrec_core.cli.entry import Settings, build_app, execute
@@ -13,6 +14,7 @@ from pinrec_core.config import IndexConfig
 from pinrec_core.errors import ConfigError, DataError
 from pinrec_core.registry import whole_id
 from pinrec_core.release.answer import recommend
+from pinrec_core.release.gate import gate
 from pinrec_core.release.inspect.absence import Reason, whereabouts
 from pinrec_core.release.inspect.asked import Question, ask, opened
 from pinrec_core.release.inspect.change import change, overlap
@@ -21,8 +23,20 @@ from pinrec_core.release.inspect.user import inspect_user
 from pinrec_core.release.promote import promote
 from pinrec_core.retrieval.index import ItemIndex
 
-from ..world import N_ITEMS, N_USERS
+from ..world import (
+    LOG,
+    N_ITEMS,
+    N_USERS,
+    build,
+    evaluate_model,
+    gate_config,
+    item_table,
+    verify_here,
+    write_dataset,
+    write_model,
+)
 
+TYPES = {"item_types": ("pin", "board"), "retrievable_types": ("pin", "board")}
 QUESTION = Question(user_id="u007", n=15)
 
 
@@ -122,6 +136,40 @@ def test_an_allow_list_keeps_items_out(home, monkeypatch):
     where = whereabouts(ask(home, QUESTION), "i99")
     assert where.reason is Reason.NOT_INDEXED and "index.allow" in where.sentence
     assert not inspect_item(home, "i99").indexed and inspect_item(home, "i9").indexed
+
+
+@pytest.fixture
+def two_types(tmp_path) -> str:
+    """A registry whose live release of home retrieves pins and boards; every third item is a board."""
+    log, table, registry = LOG.model_copy(update=TYPES), item_table(), tmp_path / "registry"
+    place = table.schema.get_field_index("item_type")
+    items = table.set_column(place, table.schema.field(place), pa.array(np.arange(N_ITEMS) % 3 == 0).cast(pa.int8()))
+    write_dataset(tmp_path / "dataset", items, log)
+    write_model(tmp_path / "model-home", items, 0, tmp_path / "dataset", log=log)
+    gate([evaluate_model(tmp_path, "home", "home")], tmp_path / "verdict",
+         gate=gate_config(floors={"home": {"recall@10": 0.0}}))
+    release_id = build(tmp_path, tmp_path / "verdict", registry, "home")
+    verify_here(tmp_path, registry, release_id)
+    promote(str(registry), tmp_path / "verdict", [release_id], "run-1")
+    return str(registry)
+
+
+def test_an_item_of_a_type_that_was_not_asked_for_is_filtered(two_types, capsys):
+    def where(item_id: str, *types: str) -> dict:
+        code, out, err = run(capsys, "inspect", "item", item_id, "-s", "home", "-u", "u007", "-n", "120", *types,
+                             "--registry", two_types, "--json")
+        assert code == 0, err
+        return json.loads(out)["for_user"]
+
+    told = where("i9", "--item-type", "pin")  # a board
+    assert (told["reason"], told["place"], told["standings"]) == ("filtered", None, [])
+    assert told["sentence"] == "it is of type 'board', asked for was ['pin']"
+    assert where("i9")["reason"] == where("i9", "--item-type", "board")["reason"] == "present"
+    pin = where("i10", "--item-type", "pin")
+    assert pin["reason"] == "present" and pin["place"] <= pin["n"] == N_ITEMS * 2 // 3, "among pins alone"
+    code, _, err = run(capsys, "inspect", "item", "i9", "-s", "home", "-u", "u007", "--item-type", "bord",
+                       "--registry", two_types)
+    assert code == 1 and "item type 'bord' cannot be retrieved" in err and err.count("\n") == 1
 
 
 def test_what_the_index_missed_is_told_apart_from_what_is_outranked(home):
