@@ -121,7 +121,7 @@ class _Lines:
 class _Bar:
     """One line of a terminal, drawn again and again, gone in the end."""
 
-    PAUSE_S = 0.1
+    PAUSE_S = 0.2
 
     def __init__(self, stream: TextIO):
         from rich.console import Console

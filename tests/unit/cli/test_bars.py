@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 import pytest
+from quoted import says
 
 from pinrec_core.cli.progress import Board, _Lines, _worth_showing, told_count, told_time
 from pinrec_core.progress import Stage, counted, doing, watched, watched_by
@@ -162,15 +163,15 @@ def test_what_is_killed_stopped_or_fails_leaves_the_terminal_clean(number, code,
 def test_lines_come_more_rarely_the_longer_it_takes(caplog, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    lines, stage, at = _Lines(0.0), Stage("lists", 4000), []
+    lines, outer, stage, at = _Lines(0.0), Stage("import"), Stage("read", 4_000_000_000, "bytes"), []
     with caplog.at_level(logging.INFO, "pinrec"):
         for second in range(2, 1000):
             now[0] = float(second)
-            stage(second)
-            lines.show([stage])
+            stage(1_000_000 * second)
+            lines.show([outer, stage])
             at += [second] * (len(caplog.messages) - len(at))
     assert at[:3] == [2, 12, 22] and {60} == {b - a for a, b in zip(at[-4:], at[-3:], strict=False)}
-    assert caplog.messages[1] == "lists: 12 of 4,000, 1 h 06 min left"
+    says("import, read: 12.0 of 4,000.0 MB, 1 h 06 min left", caplog.messages[1])
 
 
 def test_counts_and_times(monkeypatch):

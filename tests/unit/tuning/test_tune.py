@@ -85,7 +85,7 @@ def test_a_killed_tuning_goes_on_to_the_same_table(walks, write_config, tmp_path
     whole = tune(Config.load(write_config()), walks, tmp_path / "whole")
     config = write_config(pretrain="checkpoint_every_s = 0")  # one after every step
     study = tmp_path / "killed"
-    command = [sys.executable, "-c", "from pinrec_core.cli.entry import *; settings = Settings(); "
+    command = [sys.executable, "-c", "import sys; from pinrec_core.cli.entry import *; settings = Settings(); "
                "sys.exit(execute(build_app(settings), settings, sys.argv[1:]))", "tune", "--config", str(config),
                "--dataset", str(walks), "--study", str(study)]
     child = subprocess.Popen(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL)
