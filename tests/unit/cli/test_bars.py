@@ -35,6 +35,7 @@ from pinrec_core.cli.entry import Settings, execute
 from pinrec_core.errors import DataError
 from pinrec_core.progress import doing
 progress.QUIET_S = 0.0
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell runs in the background is born deaf to it
 app = typer.Typer()
 
 @app.command()
