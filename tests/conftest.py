@@ -1,5 +1,5 @@
 """Puts this folder on the path, for what tests of several kinds share: receiver.py, cut_line.py, object_storage.py,
-quoted.py.
+ports.py, kfp_server.py, quoted.py.
 
 It also says how files are dealt out to the processes of `make test` (pytest-xdist).
 """

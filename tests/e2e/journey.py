@@ -6,7 +6,6 @@ import contextlib
 import copy
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
+from ports import free_port
 
 ROOT = Path(__file__).parents[2]
 TINY = ROOT / "pipelines/configs/tiny.toml"
@@ -74,9 +74,7 @@ def run(work: Path, config: Path, *options: str, command: str = "run") -> Outcom
 @contextlib.contextmanager
 def served(registry: Path, *options: str) -> Iterator[str]:
     """`pinrec serve` over a registry, for as long as the block runs; its address."""
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port = chosen.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "pipelines.cli", "serve", "--registry", registry, "--port", str(port), *options]
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
     try:

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ import pytest
 import typer
 from journey import ROOT, small
 from kfp_server import KfpServer, leave_dataset, leave_outcome, serving
+from ports import free_port
 
 from pinrec_core.cli.entry import Settings, execute
 from pinrec_core.cli.examples import EXAMPLES as STEPS
@@ -44,12 +44,6 @@ VIDEOS = """video_id,author_id,video_type,upload_dt,upload_type,video_duration,m
 1,50,NORMAL,2022-04-10,Web,12000,9,"39,4"
 2,51,AD,2022-04-11,Kmovie,9000,0,unknown
 """
-
-
-def free_port() -> int:
-    """One that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as chosen:
-        return chosen.getsockname()[1]
 
 
 def commands() -> dict[str, typer.core.TyperCommand]:

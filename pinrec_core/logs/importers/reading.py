@@ -1,8 +1,7 @@
 """Reading tables of any known kind in bounded pieces: Parquet, CSV, TSV, JSON Lines, each also gzipped.
 
 CSV values are read as text, so that an id keeps its leading zeros; an empty CSV field is null. A file that breaks its
-own format raises, and no line is skipped. How far it is, is told in
-bytes of the files as they lie on the disk.
+own format raises, and no line is skipped. Progress is told in bytes of the files as they lie on the disk.
 """
 
 from __future__ import annotations

@@ -19,7 +19,8 @@ def headline(outcome: dict[str, Any], facts: RunFacts, views: list[dict[str, Any
         kept = facts.promotion.told.removeprefix(f"{facts.promotion.sentence}.")
         moved = sorted(facts.promotion.moved)
         now = f"{listed(moved)} {'is' if len(moved) == 1 else 'are'} live now"
-        return f"Promoted: {now}. {_compared(moved, views)}{kept}"
+        was_live = any(move.previous for move in facts.promotion.moved.values())
+        return f"Promoted: {now}. {_compared(moved, views, was_live)}{kept}"
     if facts.status is RunStatus.REJECTED and len(facts.reasons) > _FEW and facts.verdict:
         failed = [name for name, judged in sorted(facts.verdict.surfaces.items())
                   if judged.decision is not Decision.PROMOTE]
@@ -51,9 +52,11 @@ def listed(names: Iterable[str]) -> str:
     return f"{', '.join(rest)} and {last}" if rest else last
 
 
-def _compared(moved: list[str], views: list[dict[str, Any]]) -> str:
-    """How they are to what was live before."""
+def _compared(moved: list[str], views: list[dict[str, Any]], was_live: bool) -> str:
+    """How they are to what was live before; an evaluation out of the cache may be older than what was live."""
     words = {view["name"]: against(view["card"]["live"]) for view in views if view["name"] in moved}
     groups = [(word, [name for name, said in words.items() if said == word]) for word in ("better", "level", "worse")]
     told = [f"{word} on {listed(sorted(names))}" for word, names in groups if names]
-    return f"Against what was live before: {', '.join(told)}." if told else "Nothing was live before to compare with."
+    if told:
+        return f"Against what was live before: {', '.join(told)}."
+    return "They were not compared with what was live before." if was_live else "Nothing was live before."

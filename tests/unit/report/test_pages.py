@@ -233,6 +233,15 @@ def test_a_promoted_run_says_whether_it_is_better_and_how_to_go_back(run, make_v
     assert f"pinrec registry rollback home --registry {run.parents[1]} --reason TEXT" in whole
 
 
+@pytest.mark.parametrize(("previous", "said"), [
+    (None, "Nothing was live before."), ("a" * 64, "They were not compared with what was live before.")])
+def test_a_promoted_run_without_a_comparison_says_which_of_the_two_it_is(run, make_verdict, previous, said):
+    run_folder.record_gate(str(run), make_verdict({"home": 0.4567}))
+    run_folder.record_promotion(str(run), Promotion(revision=3, run="run-7", unchanged={}, kept={}, sentence="now live",
+                                                    moved={"home": Move(live=RELEASE, previous=previous)}))
+    assert f"Promoted: home is live now. {said}" in pages(run)[0].content
+
+
 def test_a_rejected_run_says_why_what_is_live_and_what_to_do(run, make_verdict):
     run_folder.record_gate(str(run), make_verdict({"home": 0.1, "news": 0.1, "search": 0.2, "shop": 0.4567}))
     put(run.parents[1], "aliases.json", {"revision": 1, "surfaces": {"home": {"live": RELEASE}}, "history": [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from ports import free_port
 from release.conftest import bucket, registry, releases, verdicts, verified, world  # noqa: F401 - fixtures
 from release.world import LOG
 from starlette.testclient import TestClient
@@ -163,13 +163,6 @@ def small(registry: str | Path) -> ServeConfig:  # noqa: F811
     """Settings with limits that tests reach."""
     return ServeConfig(registry=str(registry), watch_s=3600, max_n=50, max_history=20, max_exclude=10,
                        max_body_bytes=20_000, deadline_ms=20_000)
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        return chosen.getsockname()[1]
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:

@@ -8,7 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from .conftest import free_port, wait_for
+from ports import free_port
+
+from .conftest import wait_for
 
 ROOT = Path(__file__).parents[3]
 

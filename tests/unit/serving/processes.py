@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import httpx
 import tomli_w
+from ports import free_port
 from release.world import LOG, gate_config
 
-from .conftest import free_port, wait_for
+from .conftest import wait_for
 
 ROOT = Path(__file__).parents[3]
 

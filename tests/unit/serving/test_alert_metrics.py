@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ports import free_port
 from prometheus_client.parser import text_string_to_metric_families
 from release.world import END_MS
 
-from .conftest import free_port, wait_for
+from .conftest import wait_for
 from .processes import ROOT, Server
 
 PROMETHEUS = {"namespace", "instance", "job"}  # labels that Prometheus adds to all it scrapes

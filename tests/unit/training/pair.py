@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import socket
 from collections.abc import Callable
-from contextlib import closing
 
 import torch
+from ports import free_port
 
 from pinrec_core.errors import PinrecError
 from pinrec_core.training.ranks import Ranks
 
 TIMEOUT_S = 60
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def environment(rank: int, port: int) -> dict[str, str]:

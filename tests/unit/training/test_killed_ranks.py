@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from pair import environment, free_port
+from pair import environment
+from ports import free_port
 
 from pinrec_core.config import ModelConfig, PretrainConfig
 from pinrec_core.errors import EXIT_PREEMPTED, PinrecError, Preempted

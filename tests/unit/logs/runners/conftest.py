@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ports import free_port
 
 START_LIMIT_S = 30
 TEST_LIMIT_S = 180  # a runner whose worker never came waits for ever
@@ -71,7 +72,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., int]]:
     servers: list[subprocess.Popen] = []
 
     def start(module: str, *arguments: str) -> int:
-        port = unused_port()
+        port = free_port()
         path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])  # a worker pool starts `python`
         said = tmp_path / f"{module}-{port}.log"  # a pipe would fill up and stop the server
         command = [sys.executable, "-m", module, *(argument.format(port=port) for argument in arguments)]
@@ -84,19 +85,6 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., int]]:
     yield start
     for server in reversed(servers):
         stop(server)
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A port nobody listens on."""
-    return unused_port()
-
-
-def unused_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return probe.getsockname()[1]
 
 
 def wait_for(port: int, server: subprocess.Popen, said: Path) -> None:

@@ -9,6 +9,7 @@ import apache_beam as beam
 import pytest
 from apache_beam.internal import pickler
 from apache_beam.portability.api import beam_runner_api_pb2
+from ports import free_port
 
 from pinrec_core import objects, storage
 from pinrec_core.config import AggregateConfig
@@ -32,15 +33,16 @@ STEPS = ("Tasks", "SpillEvents/Spread", *DOERS, "BuildShards/Gather items", "Bui
 
 
 @pytest.fixture
-def bucket(monkeypatch, free_port: int):
+def bucket(monkeypatch):
     """A bucket on a fresh local server that Beam and google-cloud-storage both talk to."""
-    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://localhost:{free_port}")
+    port = free_port()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://localhost:{port}")
     # Without this Beam asks this machine for credentials of a cloud it is not in, for half a minute.
     monkeypatch.setattr(auth._Credentials, "_credentials_init", True)
     monkeypatch.setattr(auth._Credentials, "_credentials", None)
     logging.getLogger("gcp_storage_emulator").setLevel(logging.WARNING)
     objects.client.cache_clear()
-    server = emulator.create_server("localhost", free_port, in_memory=True, default_bucket="site")
+    server = emulator.create_server("localhost", port, in_memory=True, default_bucket="site")
     server.start()
     yield "gs://site"
     server.stop()
